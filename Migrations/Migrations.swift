@@ -1,0 +1,18 @@
+/// The SQL of every schema, embedded in the binary. A released step is never edited; a change is a new file.
+package struct Migration: Sendable {
+    /// Recorded in the database once applied.
+    package let name: String
+    package let sql: String
+
+    private init(_ name: String, _ bytes: [UInt8]) {
+        self.name = name
+        self.sql = String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// `catalog.sqlite`, in the order they apply.
+    package static let catalog = [Migration("0001_initial", PackageResources.catalog_0001_initial_sql)]
+    /// `entries.sqlite` of a version.
+    package static let entries = [Migration("0001_initial", PackageResources.entries_0001_initial_sql)]
+    /// `pending.sqlite` of a datastore.
+    package static let pending = [Migration("0001_initial", PackageResources.pending_0001_initial_sql)]
+}

@@ -1,0 +1,66 @@
+// The part of FAISS that Capstan uses, without C++ in sight.
+//
+// Every function that can fail returns a status and writes a message into the caller's buffer (always terminated,
+// cut when too long). No C++ exception leaves this library.
+#ifndef CAPSTAN_CFAISS_H
+#define CAPSTAN_CFAISS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+    CFAISS_OK = 0,
+    /// FAISS refused: wrong dimension, unreadable file, unknown index description.
+    CFAISS_REFUSED = 1,
+    CFAISS_OUT_OF_MEMORY = 2,
+    CFAISS_UNEXPECTED = 3,
+} cfaiss_status;
+
+typedef struct {
+    char *bytes;
+    size_t capacity;
+} cfaiss_message;
+
+typedef struct cfaiss_index cfaiss_index;
+
+/// The release of FAISS, for example "1.7.3".
+const char *cfaiss_version(void);
+
+/// Called once before any search: FAISS and the BLAS behind it start no threads of their own.
+void cfaiss_use_callers_threads_only(void);
+
+/// An empty inner-product index, described as `faiss::index_factory` reads it ("Flat").
+cfaiss_status cfaiss_index_create(int32_t dim, const char *description, cfaiss_index **index, cfaiss_message message);
+/// Adds `count` row-major vectors.
+cfaiss_status cfaiss_index_add(cfaiss_index *index, int64_t count, const float *vectors, cfaiss_message message);
+/// Finds the `k` best rows of one query, best first. Fills with row -1 when the index has fewer than `k`.
+/// Safe on several threads at once as long as nothing is added.
+cfaiss_status cfaiss_index_search(const cfaiss_index *index, const float *query, int64_t k, float *scores,
+                                  int64_t *rows, cfaiss_message message);
+cfaiss_status cfaiss_index_write(const cfaiss_index *index, const char *path, cfaiss_message message);
+/// Reads a file that this library wrote; its checksum must have been checked before.
+cfaiss_status cfaiss_index_read(const char *path, cfaiss_index **index, cfaiss_message message);
+int64_t cfaiss_index_count(const cfaiss_index *index);
+int32_t cfaiss_index_dim(const cfaiss_index *index);
+void cfaiss_index_free(cfaiss_index *index);
+
+// Exact arithmetic on original vectors, accumulated in double in index order: the same on every machine.
+
+/// The dot product of a query and a stored vector, and the stored vector's sum of squares.
+void cfaiss_dot_f32(const float *query, const float *vector, int32_t dim, double *dot, double *squares);
+/// As above for IEEE half floats.
+void cfaiss_dot_f16(const float *query, const void *vector, int32_t dim, double *dot, double *squares);
+/// Multiplies a vector by 1/|vector|; zero vectors stay as they are.
+void cfaiss_normalise(float *vector, int32_t dim);
+void cfaiss_f16_to_f32(const void *halves, float *floats, int64_t count);
+void cfaiss_f32_to_f16(const float *floats, void *halves, int64_t count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,56 @@
+package import Hummingbird
+package import Logging
+package import NIOCore
+package import RetrievalEngine
+
+/// What the HTTP side is told at start.
+package struct ServerConfiguration: Sendable {
+    package var host: String
+    /// 0 takes a free one.
+    package var port: Int
+    /// Bytes of a JSON or raw body.
+    package var bodyLimit: Int
+    /// Bytes of an upload.
+    package var uploadLimit: Int
+
+    package init(
+        host: String = "127.0.0.1", port: Int = 7411, bodyLimit: Int = 16 << 20, uploadLimit: Int = 64 << 30
+    ) {
+        self.host = host
+        self.port = port
+        self.bodyLimit = bodyLimit
+        self.uploadLimit = uploadLimit
+    }
+}
+
+/// Wires the routes to the engine. Tests call it too.
+///
+/// - Parameter onListening: told the bound address.
+package func buildApplication(
+    engine: CapstanEngine, configuration: ServerConfiguration, logger: Logger,
+    onListening: @escaping @Sendable (SocketAddress?) async -> Void = { _ in }
+) -> some ApplicationProtocol {
+    Application(
+        router: buildRouter(engine: engine, configuration: configuration),
+        configuration: ApplicationConfiguration(
+            address: .hostname(configuration.host, port: configuration.port), serverName: "capstand"),
+        onServerRunning: { channel in await onListening(channel.localAddress) },
+        logger: logger)
+}
+
+func buildRouter(engine: CapstanEngine, configuration: ServerConfiguration) -> Router<CapstanRequestContext> {
+    let router = Router(context: CapstanRequestContext.self)
+    router.add(middleware: ProblemMiddleware())
+    HealthController(engine: engine).addRoutes(to: router)
+    let api = router.group("v1").add(middleware: ReadinessMiddleware(engine: engine))
+    let bodyLimit = configuration.bodyLimit
+    let domains = api.group("domains")
+    QueryController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: domains)
+    DomainController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: domains)
+    let datastores = api.group("datastores")
+    DatastoreController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: datastores)
+    ImportController(engine: engine, bodyLimit: bodyLimit, uploadLimit: configuration.uploadLimit)
+        .addRoutes(to: datastores)
+    JobController(engine: engine).addRoutes(to: api.group("jobs"))
+    return router
+}

@@ -1,0 +1,19 @@
+import DatastoreCore
+import Hummingbird
+import RetrievalEngine
+
+/// Answers `not_ready` while versions are opened, so that a domain is never taken for missing.
+struct ReadinessMiddleware: RouterMiddleware {
+    let engine: CapstanEngine
+
+    func handle(
+        _ request: Request, context: CapstanRequestContext,
+        next: (Request, CapstanRequestContext) async throws -> Response
+    ) async throws -> Response {
+        let readiness = engine.readiness
+        guard readiness.status != .loading else {
+            throw DatastoreError(.notReady, "still loading: \(readiness.detail)")
+        }
+        return try await next(request, context)
+    }
+}

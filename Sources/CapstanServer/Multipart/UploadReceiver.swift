@@ -1,0 +1,96 @@
+import DatastoreCore
+import Foundation
+import Hummingbird
+import NIOCore
+import NIOFileSystem
+
+/// Writes the files of an upload into the staging folder of its job as they arrive, never whole in memory.
+struct UploadReceiver {
+    /// What arrived.
+    struct Files {
+        var rows: URL
+        var vectors: URL?
+    }
+
+    let folder: URL
+    /// Bytes of the whole upload.
+    let limit: Int
+
+    /// The body is the rows.
+    ///
+    /// - Throws: `body_too_large`, `upload_incomplete`.
+    func receiveRows(_ body: RequestBody) async throws -> Files {
+        let file = folder.appending(path: "rows")
+        var chunks = LimitedBody(body, limit: limit)
+        try await write(to: file) { try await chunks.next() }
+        return Files(rows: file)
+    }
+
+    /// The body has a part `rows`, and may have a part `vectors`.
+    ///
+    /// - Throws: `body_too_large`, `upload_incomplete`, `invalid_multipart`, `missing_field`, `unknown_field`.
+    func receiveParts(_ body: RequestBody, contentType: String) async throws -> Files {
+        var parts = try MultipartReader(LimitedBody(body, limit: limit), contentType: contentType)
+        var received: [String: URL] = [:]
+        while let name = try await parts.nextPart() {
+            guard name == "rows" || name == "vectors" else {
+                throw DatastoreError.field(.unknownField, name, "not a part here; expected rows and vectors")
+            }
+            guard received[name] == nil else {
+                throw DatastoreError.field(.invalidMultipart, name, "got this part twice, expected it once")
+            }
+            let file = folder.appending(path: name)
+            try await write(to: file) { try await parts.nextChunk() }
+            received[name] = file
+        }
+        guard let rows = received["rows"] else {
+            throw DatastoreError.field(.missingField, "rows", "required and not given")
+        }
+        return Files(rows: rows, vectors: received["vectors"])
+    }
+
+    private func write(to file: URL, _ next: () async throws -> ByteBuffer?) async throws {
+        let handle = try await FileSystem.shared.openFile(
+            forWritingAt: FilePath(file.path), options: .newFile(replaceExisting: false))
+        var offset: Int64 = 0
+        do {
+            while let chunk = try await next() {
+                offset += try await handle.write(contentsOf: chunk.readableBytesView, toAbsoluteOffset: offset)
+            }
+        } catch {
+            try? await handle.close()
+            throw error
+        }
+        try await handle.close()
+    }
+}
+
+/// The chunks of a body, up to a limit. A body that ends before it should is `upload_incomplete`.
+struct LimitedBody {
+    private var iterator: RequestBody.AsyncIterator
+    private let limit: Int
+    private var received = 0
+
+    init(_ body: RequestBody, limit: Int) {
+        iterator = body.makeAsyncIterator()
+        self.limit = limit
+    }
+
+    mutating func next() async throws -> ByteBuffer? {
+        let chunk: ByteBuffer?
+        do {
+            chunk = try await iterator.next()
+        } catch {
+            throw DatastoreError(
+                .uploadIncomplete, "the upload broke off after \(received) bytes; nothing of it was kept: \(error)")
+        }
+        guard let chunk else { return nil }
+        received += chunk.readableBytes
+        guard received <= limit else {
+            throw DatastoreError(
+                .bodyTooLarge,
+                "the upload is over \(limit) bytes; split it, or import by path from below an import root")
+        }
+        return chunk
+    }
+}

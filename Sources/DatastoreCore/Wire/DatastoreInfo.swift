@@ -1,0 +1,149 @@
+public import struct Foundation.Date
+
+/// `POST /v1/datastores`.
+public struct CreateDatastoreRequest: Codable, Sendable, Hashable {
+    public var name: String
+    public var kind: DatastoreKind
+    public var keys: [KeySpec]
+    public var description: String?
+    public var licence: String?
+
+    public init(
+        name: String, kind: DatastoreKind, keys: [KeySpec], description: String? = nil, licence: String? = nil
+    ) {
+        self.name = name
+        self.kind = kind
+        self.keys = keys
+        self.description = description
+        self.licence = licence
+    }
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case name, kind, keys, description, licence
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+        name = try container.decode(String.self, forKey: .name)
+        kind = try container.decode(DatastoreKind.self, forKey: .kind)
+        keys = try container.decode([KeySpec].self, forKey: .keys)
+        description = try container.decodeIfPresent(String.self, forKey: .description)
+        licence = try container.decodeIfPresent(String.self, forKey: .licence)
+    }
+}
+
+/// `PATCH /v1/datastores/{name}`: fields not given stay as they are.
+public struct UpdateDatastoreRequest: Codable, Sendable, Hashable {
+    public var description: String?
+    public var licence: String?
+
+    public init(description: String? = nil, licence: String? = nil) {
+        self.description = description
+        self.licence = licence
+    }
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case description, licence
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+        description = try container.decodeIfPresent(String.self, forKey: .description)
+        licence = try container.decodeIfPresent(String.self, forKey: .licence)
+    }
+}
+
+/// A datastore as the API shows it.
+public struct DatastoreInfo: Codable, Sendable, Hashable {
+    public var name: String
+    public var kind: DatastoreKind
+    public var keys: [KeySpec]
+    public var description: String?
+    public var licence: String?
+    public var createdAt: Date
+    /// Number of the newest version; nil before the first.
+    public var latestVersion: Int?
+    /// Entries of the newest version.
+    public var entries: Int
+    /// Durable changes waiting for the next version.
+    public var pendingChanges: Int
+
+    public init(
+        name: String, kind: DatastoreKind, keys: [KeySpec], description: String?, licence: String?, createdAt: Date,
+        latestVersion: Int?, entries: Int, pendingChanges: Int
+    ) {
+        self.name = name
+        self.kind = kind
+        self.keys = keys
+        self.description = description
+        self.licence = licence
+        self.createdAt = createdAt
+        self.latestVersion = latestVersion
+        self.entries = entries
+        self.pendingChanges = pendingChanges
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name, kind, keys, description, licence, entries
+        case createdAt = "created_at"
+        case latestVersion = "latest_version"
+        case pendingChanges = "pending_changes"
+    }
+}
+
+/// Whether a version may be served.
+public enum VersionState: String, Codable, Sendable {
+    case ready
+    /// A file differs from the manifest; the version is never served.
+    case damaged
+}
+
+/// A version as the API shows it.
+public struct VersionInfo: Codable, Sendable, Hashable {
+    public var datastore: String
+    public var version: Int
+    public var state: VersionState
+    public var entries: Int
+    /// Bytes of all its files.
+    public var bytes: Int64
+    public var createdAt: Date
+    public var jobID: String?
+    /// What is wrong, when damaged.
+    public var detail: String?
+    /// In the answer about one version only.
+    public var files: [VersionFile]?
+
+    public init(
+        datastore: String, version: Int, state: VersionState, entries: Int, bytes: Int64, createdAt: Date,
+        jobID: String?, detail: String?, files: [VersionFile]? = nil
+    ) {
+        self.datastore = datastore
+        self.version = version
+        self.state = state
+        self.entries = entries
+        self.bytes = bytes
+        self.createdAt = createdAt
+        self.jobID = jobID
+        self.detail = detail
+        self.files = files
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case datastore, version, state, entries, bytes, detail, files
+        case createdAt = "created_at"
+        case jobID = "job_id"
+    }
+}
+
+/// A file of a version, as its manifest lists it.
+public struct VersionFile: Codable, Sendable, Hashable {
+    public var name: String
+    public var bytes: Int64
+    public var sha256: String
+
+    public init(name: String, bytes: Int64, sha256: String) {
+        self.name = name
+        self.bytes = bytes
+        self.sha256 = sha256
+    }
+}

@@ -1,0 +1,179 @@
+public import struct Foundation.Date
+
+/// `PUT /v1/domains/{domain}`: bind, or switch.
+public struct SetDomainRequest: Codable, Sendable, Hashable {
+    public var datastores: [DatastoreBinding]
+    public var defaults: QueryDefaults
+
+    public init(datastores: [DatastoreBinding], defaults: QueryDefaults = QueryDefaults()) {
+        self.datastores = datastores
+        self.defaults = defaults
+    }
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case datastores, defaults
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+        datastores = try container.decode([DatastoreBinding].self, forKey: .datastores)
+        defaults = try container.decodeIfPresent(QueryDefaults.self, forKey: .defaults) ?? QueryDefaults()
+    }
+}
+
+/// A datastore that a domain asks: pinned to a version, or following the latest.
+public struct DatastoreBinding: Codable, Sendable, Hashable {
+    public var name: String
+    /// The pinned version; nil follows the latest.
+    public var version: Int?
+
+    public init(name: String, version: Int? = nil) {
+        self.name = name
+        self.version = version
+    }
+
+    /// Reads `NAME` or `NAME@VERSION`, the command line's form.
+    ///
+    /// - Throws: `invalid_value`.
+    public init(argument: String) throws {
+        let parts = argument.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        self.init(name: parts[0])
+        if parts.count == 2, parts[1] != "latest" {
+            guard let number = Int(parts[1]), number > 0 else {
+                throw DatastoreError.field(
+                    .invalidValue, "datastores",
+                    "got \"\(argument)\", expected NAME, NAME@latest or NAME@VERSION, for example coco@7")
+            }
+            version = number
+        }
+    }
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case name, version
+    }
+
+    /// `version` may be a number, `"latest"`, or absent.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+        name = try container.decode(String.self, forKey: .name)
+        if let text = try? container.decode(String.self, forKey: .version) {
+            guard text == "latest" else {
+                throw DatastoreError.field(
+                    .invalidValue, "datastores.version", "got \"\(text)\", expected a number or \"latest\"")
+            }
+        } else {
+            version = try container.decodeIfPresent(Int.self, forKey: .version)
+        }
+    }
+
+    public func encode(to encoder: any Swift.Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(name, forKey: .name)
+        if let version {
+            try container.encode(version, forKey: .version)
+        } else {
+            try container.encode("latest", forKey: .version)
+        }
+    }
+}
+
+/// What a question that does not say gets.
+public struct QueryDefaults: Codable, Sendable, Hashable {
+    public var k: Int?
+    public var minScore: Float?
+    public var dedupe: Dedupe?
+
+    public init(k: Int? = nil, minScore: Float? = nil, dedupe: Dedupe? = nil) {
+        self.k = k
+        self.minScore = minScore
+        self.dedupe = dedupe
+    }
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case k, dedupe
+        case minScore = "min_score"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+        k = try container.decodeIfPresent(Int.self, forKey: .k)
+        minScore = try container.decodeIfPresent(Float.self, forKey: .minScore)
+        dedupe = try container.decodeIfPresent(Dedupe.self, forKey: .dedupe)
+    }
+}
+
+/// Why a revision was made.
+public enum RevisionReason: String, Codable, Sendable {
+    case set
+    /// A new version of a datastore that the domain follows.
+    case follow
+    case rollback
+}
+
+/// One revision of a domain: what it was bound to, exactly.
+public struct DomainInfo: Codable, Sendable, Hashable {
+    public var domain: String
+    public var revision: Int
+    public var reason: RevisionReason
+    /// The revision that a rollback restored.
+    public var restoredRevision: Int?
+    public var createdAt: Date
+    public var datastores: [BoundDatastore]
+    public var defaults: QueryDefaults
+
+    public init(
+        domain: String, revision: Int, reason: RevisionReason, restoredRevision: Int?, createdAt: Date,
+        datastores: [BoundDatastore], defaults: QueryDefaults
+    ) {
+        self.domain = domain
+        self.revision = revision
+        self.reason = reason
+        self.restoredRevision = restoredRevision
+        self.createdAt = createdAt
+        self.datastores = datastores
+        self.defaults = defaults
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case domain, revision, reason, datastores, defaults
+        case restoredRevision = "restored_revision"
+        case createdAt = "created_at"
+    }
+}
+
+/// A binding with the version that answers.
+public struct BoundDatastore: Codable, Sendable, Hashable {
+    public var name: String
+    public var version: Int
+    /// Whether the next version moves the domain.
+    public var followsLatest: Bool
+
+    public init(name: String, version: Int, followsLatest: Bool) {
+        self.name = name
+        self.version = version
+        self.followsLatest = followsLatest
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name, version
+        case followsLatest = "follows_latest"
+    }
+}
+
+/// `POST /v1/domains/{domain}/rollback`.
+public struct RollbackRequest: Codable, Sendable, Hashable {
+    /// The revision to return to; nil is the one before the current.
+    public var to: Int?
+
+    public init(to: Int? = nil) {
+        self.to = to
+    }
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case to
+    }
+
+    public init(from decoder: any Decoder) throws {
+        to = try decoder.strictContainer(keyedBy: CodingKeys.self).decodeIfPresent(Int.self, forKey: .to)
+    }
+}

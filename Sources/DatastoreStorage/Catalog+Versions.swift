@@ -1,0 +1,148 @@
+package import DatastoreCore
+package import Foundation
+import GRDB
+
+/// A version as the catalog has it.
+package struct VersionRecord: Sendable, Hashable {
+    package var id: VersionID
+    package var state: VersionState
+    package var detail: String?
+    package var entries: Int
+    package var bytes: Int64
+    package var manifestSHA256: String
+    package var jobID: String?
+    package var createdAt: Date
+
+    package init(
+        id: VersionID, entries: Int, bytes: Int64, manifestSHA256: String, jobID: String?, createdAt: Date
+    ) {
+        self.id = id
+        state = .ready
+        self.entries = entries
+        self.bytes = bytes
+        self.manifestSHA256 = manifestSHA256
+        self.jobID = jobID
+        self.createdAt = createdAt
+    }
+
+    init(_ row: Row) {
+        id = VersionID(datastore: row["datastore"], number: row["number"])
+        state = VersionState(rawValue: row["state"]) ?? .damaged
+        detail = row["detail"]
+        entries = row["entries"]
+        bytes = row["bytes"]
+        manifestSHA256 = row["manifest_sha256"]
+        jobID = row["job_id"]
+        createdAt = Date(milliseconds: row["created_at"])
+    }
+}
+
+extension Catalog {
+    /// Names a version, moves the domains that follow the latest of its datastore, and ends its job: one transaction.
+    ///
+    /// - Returns: the new revisions of the domains that moved.
+    package func publish(_ version: VersionRecord, at now: Date) throws -> [DomainInfo] {
+        try pool.write { database in
+            _ = try Self.existingDatastore(version.id.datastore, database)
+            try database.execute(
+                sql: """
+                    INSERT INTO versions (datastore, number, state, entries, bytes, manifest_sha256, job_id, created_at)
+                    VALUES (?, ?, 'ready', ?, ?, ?, ?, ?)
+                    """,
+                arguments: [
+                    version.id.datastore, version.id.number, version.entries, version.bytes, version.manifestSHA256,
+                    version.jobID, version.createdAt.milliseconds,
+                ])
+            if let job = version.jobID {
+                try database.execute(
+                    sql: """
+                        UPDATE jobs SET state = 'succeeded', phase = 'done', version = ?, finished_at = ?,
+                            error_code = NULL, error_detail = NULL
+                        WHERE id = ?
+                        """, arguments: [version.id.number, now.milliseconds, job])
+            }
+            let following = try String.fetchAll(
+                database,
+                sql: """
+                    SELECT DISTINCT domains.name FROM domains
+                    JOIN bindings ON bindings.domain = domains.name AND bindings.revision = domains.revision
+                    WHERE bindings.datastore = ? AND bindings.follows_latest = 1 ORDER BY 1
+                    """, arguments: [version.id.datastore])
+            return try following.compactMap { name in
+                guard let current = try Self.domain(name, database) else { return nil }
+                let bindings = current.datastores.map { binding in
+                    guard binding.name == version.id.datastore, binding.followsLatest else { return binding }
+                    return BoundDatastore(name: binding.name, version: version.id.number, followsLatest: true)
+                }
+                return try Self.append(
+                    name, datastores: bindings, defaults: current.defaults, reason: .follow, restored: nil, at: now,
+                    database)
+            }
+        }
+    }
+
+    package func latestVersion(of datastore: String) throws -> VersionRecord? {
+        try pool.read { try Self.latestVersion(of: datastore, $0) }
+    }
+
+    /// - Throws: `unknown_version`.
+    package func version(_ id: VersionID) throws -> VersionRecord {
+        try pool.read { try Self.version(id, $0) }
+    }
+
+    /// Newest first.
+    package func versions(of datastore: String, _ page: PageRequest) throws -> [VersionRecord] {
+        try pool.read { database in
+            _ = try Self.existingDatastore(datastore, database)
+            return try Row.fetchAll(
+                database,
+                sql: "SELECT * FROM versions WHERE datastore = ? AND number < ? ORDER BY number DESC LIMIT ?",
+                arguments: [datastore, page.after.flatMap { Int($0) } ?? Int.max, page.limit]
+            ).map(VersionRecord.init)
+        }
+    }
+
+    /// Names of all versions of a datastore that the catalog knows.
+    package func versionNumbers(of datastore: String) throws -> Set<Int> {
+        try pool.read { database in
+            try Int.fetchSet(database, sql: "SELECT number FROM versions WHERE datastore = ?", arguments: [datastore])
+        }
+    }
+
+    package func damagedVersions() throws -> [VersionID] {
+        try pool.read { database in
+            try Row.fetchAll(
+                database, sql: "SELECT datastore, number FROM versions WHERE state = 'damaged' ORDER BY 1, 2"
+            ).map { VersionID(datastore: $0["datastore"], number: $0["number"]) }
+        }
+    }
+
+    package func markDamaged(_ id: VersionID, detail: String) throws {
+        try pool.write { database in
+            try database.execute(
+                sql: "UPDATE versions SET state = 'damaged', detail = ? WHERE datastore = ? AND number = ?",
+                arguments: [detail, id.datastore, id.number])
+        }
+    }
+
+    static func latestVersion(of datastore: String, _ database: Database) throws -> VersionRecord? {
+        try Row.fetchOne(
+            database, sql: "SELECT * FROM versions WHERE datastore = ? ORDER BY number DESC LIMIT 1",
+            arguments: [datastore]
+        ).map(VersionRecord.init)
+    }
+
+    static func version(_ id: VersionID, _ database: Database) throws -> VersionRecord {
+        guard
+            let row = try Row.fetchOne(
+                database, sql: "SELECT * FROM versions WHERE datastore = ? AND number = ?",
+                arguments: [id.datastore, id.number])
+        else {
+            throw DatastoreError(
+                .unknownVersion,
+                "datastore \"\(id.datastore)\" has no version \(id.number); "
+                    + "`capstan versions list \(id.datastore)` shows what there is")
+        }
+        return VersionRecord(row)
+    }
+}

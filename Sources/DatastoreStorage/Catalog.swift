@@ -1,0 +1,48 @@
+package import Foundation
+import GRDB
+import Migrations
+
+/// `catalog.sqlite`: datastores, versions, domains and their revisions, jobs.
+///
+/// Thread-safe; every call blocks the caller, so it is made from a worker thread. Every write is one transaction and is
+/// on disk when the call returns.
+package final class Catalog: Sendable {
+    let pool: DatabasePool
+
+    package init(_ url: URL) throws {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(10)
+        configuration.maximumReaderCount = 4
+        configuration.prepareDatabase { database in
+            try database.execute(sql: "PRAGMA synchronous = FULL")
+        }
+        pool = try DatabasePool(path: url.path, configuration: configuration)
+        try DatabaseMigrator(Migration.catalog).migrate(pool, file: url.lastPathComponent)
+    }
+
+    package func close() throws {
+        try pool.close()
+    }
+}
+
+extension Date {
+    var milliseconds: Int64 { Int64((timeIntervalSince1970 * 1000).rounded()) }
+
+    init(milliseconds: Int64) {
+        self.init(timeIntervalSince1970: Double(milliseconds) / 1000)
+    }
+}
+
+/// Which rows of a list are wanted.
+package struct PageRequest: Sendable, Hashable {
+    package static let maximumLimit = 1000
+
+    package let limit: Int
+    /// The last key of the page before.
+    package let after: String?
+
+    package init(limit: Int = 100, after: String? = nil) {
+        self.limit = limit
+        self.after = after
+    }
+}

@@ -1,0 +1,120 @@
+package import DatastoreCore
+package import Foundation
+import GRDB
+import Synchronization
+
+/// Reads the `entries.sqlite` of a published version, read-only and without locks taken per read.
+///
+/// Thread-safe: each caller borrows a connection with its prepared statements; there are as many as were ever needed
+/// at once. Calls block.
+package final class EntryReader: Sendable {
+    private let path: String
+    private let idle = Mutex<[DatabaseQueue]>([])
+    private static let byID = "SELECT id, \(EntryColumns.list) FROM entries WHERE id = ?"
+
+    /// - Throws: `version_damaged` when it is not a database of entries.
+    package init(_ url: URL) throws {
+        path = url.path
+        try giveBack(connect())
+    }
+
+    /// The entries of `ids`, in their order.
+    ///
+    /// - Throws: `version_damaged` when one is not there: vectors and texts would have drifted apart.
+    package func entries(_ ids: [Int64]) throws -> [Entry] {
+        try read { database in
+            let statement = try database.cachedStatement(sql: Self.byID)
+            return try ids.map { id in
+                guard let row = try Row.fetchOne(statement, arguments: [id]) else {
+                    throw DatastoreError(.versionDamaged, "entries.sqlite: no entry \(id), but it has a vector")
+                }
+                return Entry(id: row[0], fields: try EntryColumns.fields(row, offset: 1))
+            }
+        }
+    }
+
+    /// Ids of the entries of any of `imageIDs`.
+    package func ids(ofImages imageIDs: [String]) throws -> Set<Int64> {
+        guard !imageIDs.isEmpty else { return [] }
+        return try read { database in
+            let statement = try database.cachedStatement(sql: "SELECT id FROM entries WHERE image_id = ?")
+            var ids: Set<Int64> = []
+            for imageID in imageIDs {
+                for id in try Int64.fetchAll(statement, arguments: [imageID]) { ids.insert(id) }
+            }
+            return ids
+        }
+    }
+
+    /// The entry with a client's own id.
+    package func entry(externalID: String) throws -> Entry? {
+        try read { database in
+            let statement = try database.cachedStatement(
+                sql: "SELECT id, \(EntryColumns.list) FROM entries WHERE external_id = ?")
+            return try Row.fetchOne(statement, arguments: [externalID]).map {
+                Entry(id: $0[0], fields: try EntryColumns.fields($0, offset: 1))
+            }
+        }
+    }
+
+    /// The entries that follow `id`, ascending, at most `limit`.
+    package func entries(after id: Int64, limit: Int) throws -> [Entry] {
+        try read { database in
+            let statement = try database.cachedStatement(
+                sql: "SELECT id, \(EntryColumns.list) FROM entries WHERE id > ? ORDER BY id LIMIT ?")
+            return try Row.fetchAll(statement, arguments: [id, limit]).map {
+                Entry(id: $0[0], fields: try EntryColumns.fields($0, offset: 1))
+            }
+        }
+    }
+
+    /// Compares the ids here with those of the vectors, one by one.
+    ///
+    /// - Throws: `version_damaged` at the first difference.
+    package func check(ids: UnsafeBufferPointer<Int64>) throws {
+        try read { database in
+            var row = 0
+            let cursor = try Int64.fetchCursor(database, sql: "SELECT id FROM entries ORDER BY id")
+            while let id = try cursor.next() {
+                guard row < ids.count, ids[row] == id else {
+                    throw DatastoreError(
+                        .versionDamaged,
+                        "entries.sqlite: entry \(id) at row \(row), "
+                            + (row < ids.count ? "but the vector there is of \(ids[row])" : "but it has no vector"))
+                }
+                row += 1
+            }
+            guard row == ids.count else {
+                throw DatastoreError(.versionDamaged, "entries.sqlite: \(row) entries, but \(ids.count) vectors")
+            }
+        }
+    }
+
+    private func read<Value>(_ body: (Database) throws -> Value) throws -> Value {
+        let connection = try idle.withLock { $0.popLast() } ?? connect()
+        defer { giveBack(connection) }
+        do {
+            return try connection.unsafeRead(body)
+        } catch let error as DatabaseError {
+            throw DatastoreError(.versionDamaged, "entries.sqlite: \(error)")
+        }
+    }
+
+    private func giveBack(_ connection: DatabaseQueue) {
+        idle.withLock { $0.append(connection) }
+    }
+
+    private func connect() throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.prepareDatabase { database in
+            // The file never changes: the shared lock is taken once and kept.
+            try database.execute(sql: "PRAGMA locking_mode = EXCLUSIVE; PRAGMA mmap_size = 1073741824")
+        }
+        do {
+            return try DatabaseQueue(path: path, configuration: configuration)
+        } catch let error as DatabaseError {
+            throw DatastoreError(.versionDamaged, "entries.sqlite: \(error)")
+        }
+    }
+}

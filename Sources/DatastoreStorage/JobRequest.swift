@@ -1,0 +1,16 @@
+package import DatastoreCore
+
+/// What a job is to do, kept in the catalog so that it can start again.
+package enum JobRequest: Codable, Sendable, Hashable {
+    /// Reads rows into pending changes, then builds a version unless told not to.
+    case importRows(rows: String, vectors: String?, options: ImportOptions)
+    /// Builds a version of what is pending.
+    case build
+
+    package var kind: JobKind {
+        switch self {
+        case .importRows: .import
+        case .build: .build
+        }
+    }
+}

@@ -1,0 +1,101 @@
+package import DatastoreCore
+package import Foundation
+
+/// `manifest.json` of a version: what it holds, what it is made from, and the checksum of every other file.
+package struct Manifest: Codable, Sendable, Hashable {
+    /// The newest format that this release reads and the one it writes.
+    package static let currentFormat = 1
+    package static let fileName = "manifest.json"
+
+    package var format = Manifest.currentFormat
+    package var datastore: String
+    package var version: Int
+    package var kind: DatastoreKind
+    package var entries: Int
+    package var keys: [Key]
+    package var files: [VersionFile]
+    package var lineage: Lineage
+    package var tools: [String: String]
+    package var createdAt: Date
+
+    package init(
+        id: VersionID, kind: DatastoreKind, entries: Int, keys: [Key], files: [VersionFile], lineage: Lineage,
+        tools: [String: String], createdAt: Date
+    ) {
+        datastore = id.datastore
+        version = id.number
+        self.kind = kind
+        self.entries = entries
+        self.keys = keys
+        self.files = files
+        self.lineage = lineage
+        self.tools = tools
+        self.createdAt = createdAt
+    }
+
+    package struct Key: Codable, Sendable, Hashable {
+        package var spec: KeySpec
+        /// File of the original vectors.
+        package var vectors: String
+        /// File of the index.
+        package var index: String
+        /// How the index was planned: `exact`.
+        package var plan: String
+
+        package init(spec: KeySpec) {
+            self.spec = spec
+            vectors = "\(spec.name).vectors"
+            index = "\(spec.name).faiss"
+            plan = "exact"
+        }
+    }
+
+    package struct Lineage: Codable, Sendable, Hashable {
+        package var baseVersion: Int?
+        package var jobID: String
+        /// The last pending change that is in it.
+        package var pendingThrough: Int64
+        package var added: Int
+        package var replaced: Int
+
+        package init(baseVersion: Int?, jobID: String, pendingThrough: Int64, added: Int, replaced: Int) {
+            self.baseVersion = baseVersion
+            self.jobID = jobID
+            self.pendingThrough = pendingThrough
+            self.added = added
+            self.replaced = replaced
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case added, replaced
+            case baseVersion = "base_version"
+            case jobID = "job_id"
+            case pendingThrough = "pending_through"
+        }
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case format, datastore, version, kind, entries, keys, files, lineage, tools
+        case createdAt = "created_at"
+    }
+
+    package var id: VersionID { VersionID(datastore: datastore, number: version) }
+
+    /// Reads a manifest after a look at its format number alone.
+    ///
+    /// - Throws: `newer_format`, or `version_damaged` when it is not a manifest.
+    package static func read(_ data: Data) throws -> Manifest {
+        struct FormatOnly: Decodable { var format: Int }
+        do {
+            let format = try WireJSON.decode(FormatOnly.self, from: data).format
+            guard format <= currentFormat else {
+                throw DatastoreError(
+                    .newerFormat,
+                    "\(fileName): format \(format), this release reads up to \(currentFormat); upgrade capstand")
+            }
+            return try WireJSON.decode(Manifest.self, from: data)
+        } catch let error as DatastoreError where error.code != .newerFormat {
+            throw DatastoreError(.versionDamaged, "\(fileName): \(error.detail)")
+        }
+    }
+}

@@ -1,0 +1,199 @@
+package import DatastoreCore
+package import Foundation
+import GRDB
+import Migrations
+
+/// An entry to be put, with its original vector.
+package struct PendingEntry: Sendable, Hashable {
+    package var entry: Entry
+    package var vector: [Float]
+    /// Whether every component is exactly an IEEE half float, so that it may be stored as one.
+    package var isHalfPrecision: Bool
+
+    package init(entry: Entry, vector: [Float], isHalfPrecision: Bool) {
+        self.entry = entry
+        self.vector = vector
+        self.isHalfPrecision = isHalfPrecision
+    }
+}
+
+/// `pending.sqlite` of one datastore: changes that are durable and wait for the next version, and the counter of ids.
+///
+/// A job stages its changes in batches and commits them as one; what is not committed does not count and goes with
+/// `discard`. Thread-safe; calls block.
+package final class PendingChanges: Sendable {
+    private let queue: DatabaseQueue
+
+    package init(_ url: URL) throws {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(10)
+        configuration.prepareDatabase { database in
+            try database.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
+        }
+        queue = try DatabaseQueue(path: url.path, configuration: configuration)
+        try DatabaseMigrator(Migration.pending).migrate(queue, file: url.lastPathComponent)
+    }
+
+    package func close() throws {
+        try queue.close()
+    }
+
+    // MARK: One job's batch
+
+    package func begin(job: String) throws {
+        try queue.write { database in
+            try database.execute(sql: "INSERT INTO batches (job_id) VALUES (?)", arguments: [job])
+        }
+    }
+
+    /// Adds changes to the batch of a job. Entries with id 0 are new and get the next ids.
+    package func stage(_ entries: [PendingEntry], job: String) throws {
+        try queue.write { database in
+            let fresh = Int64(entries.count { $0.entry.id == 0 })
+            var nextID =
+                try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'next_entry_id'") ?? 1
+            try database.execute(
+                sql: "UPDATE counters SET value = ? WHERE name = 'next_entry_id'", arguments: [nextID + fresh])
+            let statement = try database.cachedStatement(
+                sql: """
+                    INSERT INTO changes (job_id, entry_id, \(EntryColumns.list), vector, half_precision)
+                    VALUES (?, ?, \(EntryColumns.placeholders), ?, ?)
+                    """)
+            for change in entries {
+                var id = change.entry.id
+                if id == 0 {
+                    id = nextID
+                    nextID += 1
+                }
+                try statement.execute(
+                    arguments: StatementArguments(
+                        [job, id] + EntryColumns.arguments(change.entry.fields)
+                            + [Self.bytes(change.vector, half: change.isHalfPrecision), change.isHalfPrecision]))
+            }
+        }
+    }
+
+    /// Makes the batch of a job count. From here on its rows survive anything.
+    package func commit(job: String) throws {
+        try queue.write { database in
+            try database.execute(sql: "UPDATE batches SET committed = 1 WHERE job_id = ?", arguments: [job])
+        }
+    }
+
+    /// Drops the batch of a job that did not commit.
+    package func discard(job: String) throws {
+        try queue.write { database in
+            let committed = try Bool.fetchOne(
+                database, sql: "SELECT committed FROM batches WHERE job_id = ?", arguments: [job])
+            guard committed == false else { return }
+            try database.execute(sql: "DELETE FROM changes WHERE job_id = ?", arguments: [job])
+            try database.execute(sql: "DELETE FROM batches WHERE job_id = ?", arguments: [job])
+        }
+    }
+
+    /// Jobs whose batch never committed, after a crash.
+    package func uncommittedJobs() throws -> [String] {
+        try queue.read { try String.fetchAll($0, sql: "SELECT job_id FROM batches WHERE committed = 0") }
+    }
+
+    package func isCommitted(job: String) throws -> Bool {
+        try queue.read { database in
+            try Bool.fetchOne(database, sql: "SELECT committed FROM batches WHERE job_id = ?", arguments: [job]) ?? false
+        }
+    }
+
+    // MARK: What counts
+
+    /// Committed changes.
+    package func count() throws -> Int {
+        try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(Self.committed)") ?? 0 }
+    }
+
+    /// Number of the last committed change; 0 when there is none.
+    package func lastSequence() throws -> Int64 {
+        try queue.read { try Int64.fetchOne($0, sql: "SELECT max(sequence) FROM \(Self.committed)") ?? 0 }
+    }
+
+    /// The committed change that decides an entry with this external id.
+    package func entry(externalID: String) throws -> PendingEntry? {
+        try queue.read { database in
+            let statement = try database.cachedStatement(
+                sql: """
+                    SELECT entry_id, \(EntryColumns.list), vector, half_precision FROM \(Self.committed)
+                    WHERE external_id = ? ORDER BY sequence DESC LIMIT 1
+                    """)
+            return try Row.fetchOne(statement, arguments: [externalID]).map(Self.pendingEntry)
+        }
+    }
+
+    /// Whether every committed change up to `sequence` is half precision.
+    package func isHalfPrecision(through sequence: Int64) throws -> Bool {
+        try queue.read { database in
+            try Bool.fetchOne(
+                database,
+                sql: "SELECT NOT EXISTS (SELECT 1 FROM \(Self.committed) WHERE sequence <= ? AND half_precision = 0)",
+                arguments: [sequence]) ?? true
+        }
+    }
+
+    /// The entries that committed changes up to `sequence` leave, in the order of their ids.
+    package func forEachEntry(through sequence: Int64, _ body: (PendingEntry) throws -> Void) throws {
+        try queue.read { database in
+            let cursor = try Row.fetchCursor(
+                database,
+                sql: """
+                    SELECT entry_id, \(EntryColumns.list), vector, half_precision FROM changes
+                    WHERE sequence IN (
+                        SELECT max(sequence) FROM \(Self.committed) WHERE sequence <= ? GROUP BY entry_id)
+                    ORDER BY entry_id
+                    """, arguments: [sequence])
+            while let row = try cursor.next() { try body(Self.pendingEntry(row)) }
+        }
+    }
+
+    /// Forgets committed changes up to `sequence`: they are in a version now.
+    package func consume(through sequence: Int64) throws {
+        try queue.write { database in
+            try database.execute(
+                sql: """
+                    DELETE FROM changes WHERE sequence <= ? AND job_id IN (SELECT job_id FROM batches WHERE committed = 1)
+                    """, arguments: [sequence])
+            try database.execute(
+                sql: """
+                    DELETE FROM batches WHERE committed = 1
+                        AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.job_id = batches.job_id)
+                    """)
+        }
+        try queue.writeWithoutTransaction { database in
+            _ = try database.checkpoint(.truncate)
+        }
+    }
+
+    private static let committed =
+        "(SELECT changes.* FROM changes JOIN batches USING (job_id) WHERE batches.committed = 1)"
+
+    private static func pendingEntry(_ row: Row) throws -> PendingEntry {
+        let isHalf: Bool = row[9]
+        return PendingEntry(
+            entry: Entry(id: row[0], fields: try EntryColumns.fields(row, offset: 1)),
+            vector: try row.withUnsafeData(atIndex: 8) { vector($0 ?? Data(), half: isHalf) }, isHalfPrecision: isHalf)
+    }
+
+    private static func bytes(_ vector: [Float], half: Bool) -> Data {
+        half ? vector.map(Float16.init).withUnsafeBytes { Data($0) } : vector.withUnsafeBytes { Data($0) }
+    }
+
+    private static func vector(_ bytes: Data, half: Bool) -> [Float] {
+        bytes.withUnsafeBytes { bytes in
+            if half {
+                return (0..<bytes.count / 2).map {
+                    Float(bytes.loadUnaligned(fromByteOffset: $0 * 2, as: Float16.self))
+                }
+            }
+            return [Float](unsafeUninitializedCapacity: bytes.count / 4) { buffer, count in
+                UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
+                count = buffer.count
+            }
+        }
+    }
+}

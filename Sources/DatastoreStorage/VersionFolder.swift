@@ -1,0 +1,60 @@
+import DatastoreCore
+package import Foundation
+
+/// The files of a published version, opened after their checksums were compared.
+package struct VersionFolder: Sendable {
+    package let url: URL
+    package let manifest: Manifest
+
+    /// Reads the manifest and compares every file with it. Blocks for as long as reading the files takes.
+    ///
+    /// - Parameter manifestSHA256: as the catalog has it; nil when there is no catalog row to compare with yet.
+    /// - Throws: `version_damaged`, which names the file, or `newer_format`.
+    package init(verifying url: URL, id: VersionID, manifestSHA256: String?) throws {
+        self.url = url
+        let manifestURL = url.appending(path: Manifest.fileName)
+        guard let data = try? Data(contentsOf: manifestURL) else {
+            throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) cannot be read")
+        }
+        if let expected = manifestSHA256, FileDigest.sha256(data) != expected {
+            throw DatastoreError(
+                .versionDamaged, "\(id): \(Manifest.fileName) has SHA-256 \(FileDigest.sha256(data)), expected \(expected)")
+        }
+        manifest = try Manifest.read(data)
+        guard manifest.id == id else {
+            throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) is of \(manifest.id)")
+        }
+        for file in manifest.files {
+            let path = url.appending(path: file.name)
+            guard FileManager.default.fileExists(atPath: path.path) else {
+                throw DatastoreError(.versionDamaged, "\(id): \(file.name) is missing")
+            }
+            let found = try FileDigest.of(path)
+            guard found == file else {
+                throw DatastoreError(
+                    .versionDamaged,
+                    "\(id): \(file.name) has \(found.bytes) bytes and SHA-256 \(found.sha256), "
+                        + "expected \(file.bytes) and \(file.sha256)")
+            }
+        }
+    }
+
+    package func path(_ file: String) -> URL { url.appending(path: file) }
+    package var entries: URL { path(Self.entriesFile) }
+
+    package static let entriesFile = "entries.sqlite"
+
+    /// Writes the manifest of a folder whose files are complete, makes all read-only and syncs the folder.
+    ///
+    /// - Returns: the manifest's checksum and the bytes of all files.
+    package static func seal(_ url: URL, manifest: Manifest) throws -> (sha256: String, bytes: Int64) {
+        let data = try WireJSON.encode(manifest, pretty: true)
+        try DurableFiles.write(data, to: url.appending(path: Manifest.fileName))
+        for name in manifest.files.map(\.name) + [Manifest.fileName] {
+            let path = url.appending(path: name).path
+            try FileManager.default.setAttributes([.posixPermissions: 0o444], ofItemAtPath: path)
+        }
+        try DurableFiles.sync(url)
+        return (FileDigest.sha256(data), manifest.files.reduce(Int64(data.count)) { $0 + $1.bytes })
+    }
+}

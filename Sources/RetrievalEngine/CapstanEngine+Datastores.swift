@@ -1,0 +1,89 @@
+package import DatastoreCore
+package import DatastoreStorage
+import Foundation
+import Synchronization
+
+extension CapstanEngine {
+    /// - Throws: `invalid_name`, `invalid_value`, `datastore_exists`.
+    package func createDatastore(_ request: CreateDatastoreRequest) async throws -> DatastoreInfo {
+        try ResourceName.validate(request.name)
+        guard request.keys.count == 1 else {
+            throw DatastoreError.field(.invalidValue, "keys", "got \(request.keys.count), expected one key")
+        }
+        for key in request.keys { try key.validate() }
+        return try await control { [self] in
+            let record = DatastoreRecord(
+                name: request.name, kind: request.kind, keys: request.keys, description: request.description,
+                licence: request.licence, createdAt: Date())
+            try catalog.create(record)
+            return try info(record)
+        }
+    }
+
+    /// - Throws: `unknown_datastore`.
+    package func datastore(_ name: String) async throws -> DatastoreInfo {
+        try await control { [self] in try info(catalog.datastore(name)) }
+    }
+
+    package func datastores(_ page: PageRequest) async throws -> [DatastoreInfo] {
+        try await control { [self] in try catalog.datastores(page).map(info) }
+    }
+
+    /// - Throws: `unknown_datastore`.
+    package func updateDatastore(_ name: String, _ change: UpdateDatastoreRequest) async throws -> DatastoreInfo {
+        try await control { [self] in try info(catalog.update(name, change)) }
+    }
+
+    /// Forgets a datastore and removes its files. Queries that are under way keep what they have open.
+    ///
+    /// - Throws: `unknown_datastore`, `datastore_in_use`, `datastore_busy`.
+    package func deleteDatastore(_ name: String) async throws {
+        try await control { [self] in
+            try changes.withLock { _ in try catalog.delete(datastore: name) }
+            try removeFiles(ofDeleted: name)
+        }
+    }
+
+    func removeFiles(ofDeleted name: String) throws {
+        cache.forget(datastore: name)
+        try closePendingChanges(name)
+        try DurableFiles.remove(directory.datastore(name))
+        try catalog.finishDeletion(of: name)
+    }
+
+    private func info(_ record: DatastoreRecord) throws -> DatastoreInfo {
+        let latest = try catalog.latestVersion(of: record.name)
+        return DatastoreInfo(
+            name: record.name, kind: record.kind, keys: record.keys, description: record.description,
+            licence: record.licence, createdAt: record.createdAt, latestVersion: latest?.id.number,
+            entries: latest?.entries ?? 0, pendingChanges: try pendingChanges(record.name).count())
+    }
+
+    // MARK: Versions
+
+    /// Newest first.
+    ///
+    /// - Throws: `unknown_datastore`.
+    package func versions(of datastore: String, _ page: PageRequest) async throws -> [VersionInfo] {
+        try await control { [self] in try catalog.versions(of: datastore, page).map { Self.info($0) } }
+    }
+
+    /// With its files.
+    ///
+    /// - Throws: `unknown_datastore`, `unknown_version`.
+    package func version(_ id: VersionID) async throws -> VersionInfo {
+        try await control { [self] in
+            _ = try catalog.datastore(id.datastore)
+            let record = try catalog.version(id)
+            let manifest = try? Manifest.read(
+                Data(contentsOf: directory.version(id).appending(path: Manifest.fileName)))
+            return Self.info(record, files: manifest?.files ?? [])
+        }
+    }
+
+    private static func info(_ record: VersionRecord, files: [VersionFile]? = nil) -> VersionInfo {
+        VersionInfo(
+            datastore: record.id.datastore, version: record.id.number, state: record.state, entries: record.entries,
+            bytes: record.bytes, createdAt: record.createdAt, jobID: record.jobID, detail: record.detail, files: files)
+    }
+}

@@ -1,0 +1,139 @@
+import DatastoreCore
+import DatastoreStorage
+import Foundation
+import Logging
+import Synchronization
+
+/// Start: what a crash left is finished or cleaned up, then what domains are bound to is opened.
+extension CapstanEngine {
+    func load() async throws {
+        try await control { [self] in
+            setReadiness(.loading, "reconciling the catalog with the files")
+            try finishDeletions()
+            for datastore in try catalog.datastores(PageRequest(limit: -1)) { try reconcile(datastore) }
+            try reconcileJobs()
+            let domains = try catalog.allDomains()
+            for (number, domain) in domains.enumerated() {
+                setReadiness(.loading, "opening domain \(domain.domain), \(number + 1) of \(domains.count)")
+                let opened = open(domain)
+                changes.withLock { _ in swap { $0.domains[domain.domain] = opened } }
+            }
+            setReadiness(.ready, "ready")
+            logger.info("ready", metadata: ["domains": "\(domains.count)"])
+        }
+    }
+
+    private func finishDeletions() throws {
+        for name in try catalog.deletions() {
+            try removeFiles(ofDeleted: name)
+            noteRecovery("removed the files of the deleted datastore \(name)")
+        }
+        let known = Set(try catalog.datastores(PageRequest(limit: -1)).map(\.name))
+        for folder in try FileManager.default.contentsOfDirectory(atPath: directory.datastores.path).sorted()
+        where !known.contains(folder) {
+            noteRecovery("left alone the folder datastores/\(folder), which the catalog does not know")
+        }
+    }
+
+    /// Adopts versions that were placed but not named in the catalog, and drops what never counted.
+    private func reconcile(_ datastore: DatastoreRecord) throws {
+        let pending = try pendingChanges(datastore.name)
+        for job in try pending.uncommittedJobs() {
+            try pending.discard(job: job)
+            noteRecovery("dropped the uncommitted rows of job \(job) on \(datastore.name)")
+        }
+        let known = try catalog.versionNumbers(of: datastore.name)
+        let folders = try FileManager.default.contentsOfDirectory(atPath: directory.versions(datastore.name).path)
+        for folder in folders.sorted() {
+            guard let number = Int(folder), !known.contains(number) else { continue }
+            let id = VersionID(datastore: datastore.name, number: number)
+            let latest = try catalog.latestVersion(of: datastore.name)?.id.number ?? 0
+            do {
+                guard number == latest + 1 else {
+                    throw DatastoreError(.versionDamaged, "\(id) does not follow version \(latest)")
+                }
+                try adopt(id)
+                noteRecovery("finished publishing \(id)")
+            } catch let error as DatastoreError {
+                try DurableFiles.remove(directory.version(id))
+                noteRecovery("removed \(id), which was never published: \(error.detail)")
+            }
+        }
+        if let latest = try catalog.latestVersion(of: datastore.name) {
+            // The pending changes of a version go after it is in the catalog; a crash may have come between.
+            if let data = try? Data(contentsOf: directory.version(latest.id).appending(path: Manifest.fileName)),
+                let manifest = try? Manifest.read(data)
+            {
+                try pending.consume(through: manifest.lineage.pendingThrough)
+            }
+        }
+    }
+
+    private func adopt(_ id: VersionID) throws {
+        let url = directory.version(id)
+        let folder = try VersionFolder(verifying: url, id: id, manifestSHA256: nil)
+        _ = try OpenVersion(folder)
+        let manifestURL = url.appending(path: Manifest.fileName)
+        let manifest = try FileDigest.of(manifestURL)
+        _ = try catalog.publish(
+            VersionRecord(
+                id: id, entries: folder.manifest.entries,
+                bytes: folder.manifest.files.reduce(manifest.bytes) { $0 + $1.bytes },
+                manifestSHA256: manifest.sha256, jobID: folder.manifest.lineage.jobID,
+                createdAt: folder.manifest.createdAt), at: Date())
+    }
+
+    /// Jobs that had not ended start again; their staged files are kept, all others are removed.
+    private func reconcileJobs() throws {
+        let unfinished = try catalog.unfinishedJobs()
+        let kept = Set(unfinished.map(\.id))
+        for folder in try FileManager.default.contentsOfDirectory(atPath: directory.staging.path)
+        where !kept.contains(folder) {
+            try DurableFiles.remove(directory.staging.appending(path: folder))
+            noteRecovery("removed the unfinished staging/\(folder)")
+        }
+        for job in unfinished {
+            try catalog.requeue(job: job.id)
+            jobs.submit(JobQueue.Job(id: job.id, datastore: job.datastore))
+            noteRecovery("started job \(job.id) on \(job.datastore) again")
+        }
+    }
+
+    // MARK: Opening
+
+    /// Opens what a revision is bound to. A version that cannot be opened becomes its error.
+    func open(_ domain: DomainInfo) -> DomainSnapshot {
+        DomainSnapshot(
+            info: domain,
+            versions: domain.datastores.map { binding in
+                do {
+                    return .success(try open(VersionID(datastore: binding.name, number: binding.version)))
+                } catch let error as DatastoreError {
+                    return .failure(error)
+                } catch {
+                    return .failure(DatastoreError(.storageFailed, "\(binding.name)@\(binding.version): \(error)"))
+                }
+            })
+    }
+
+    /// A version that is open, or opened now after its checksums are compared.
+    ///
+    /// - Throws: `unknown_version`, `version_damaged`, `newer_format`.
+    func open(_ id: VersionID) throws -> OpenVersion {
+        let record = try catalog.version(id)
+        guard record.state == .ready else {
+            throw DatastoreError(.versionDamaged, record.detail ?? "\(id) is damaged")
+        }
+        return try cache.version(id) {
+            do {
+                let folder = try VersionFolder(
+                    verifying: directory.version(id), id: id, manifestSHA256: record.manifestSHA256)
+                return try OpenVersion(folder)
+            } catch let error as DatastoreError where error.code == .versionDamaged {
+                try catalog.markDamaged(id, detail: error.detail)
+                logger.error("a version is damaged", metadata: ["version": "\(id)", "detail": "\(error.detail)"])
+                throw error
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+package import DatastoreCore
+
+extension CapstanEngine {
+    /// Answers one vector.
+    ///
+    /// - Throws: `unknown_domain`, `k_out_of_range`, `vector_dim_mismatch`, `vector_not_finite`, `vector_zero`,
+    ///   `version_damaged`, `overloaded`.
+    package func answer(_ vector: QueryVectors, of domain: String, options: QueryOptions) async throws -> QueryAnswer {
+        let retriever = try retriever(try currentSnapshot.domain(domain), options)
+        try retriever.validate(vector)
+        return try await search { try retriever.answer(vector.values[...]) }
+    }
+
+    /// Answers several vectors apart, in order, all from one revision.
+    ///
+    /// - Throws: as for one vector, and `too_many_queries`.
+    package func answers(
+        _ vectors: QueryVectors, of domain: String, options: QueryOptions
+    ) async throws -> QueryBatchAnswer {
+        try checkCount(vectors.count, field: "query.vectors")
+        let domain = try currentSnapshot.domain(domain)
+        let retriever = try retriever(domain, options)
+        try retriever.validate(vectors, field: "query.vectors")
+        let dim = vectors.dim
+        return try await batch(domain, count: vectors.count) { index in
+            QueryBatchItem(try retriever.answer(vectors.values[index * dim..<(index + 1) * dim]))
+        }
+    }
+
+    /// Answers several questions, in order, all from one revision, each with its own result or error.
+    ///
+    /// - Parameter problem: how an error is shown.
+    /// - Throws: `unknown_domain`, `too_many_queries`, `overloaded`.
+    package func answers(
+        _ questions: [QueryRequest], of domain: String, problem: @escaping @Sendable (any Error) -> Problem
+    ) async throws -> QueryBatchAnswer {
+        try checkCount(questions.count, field: "queries")
+        let domain = try currentSnapshot.domain(domain)
+        return try await batch(domain, count: questions.count) { [self] index in
+            do {
+                let question = questions[index]
+                let vector = try question.query.single()
+                let retriever = try retriever(domain, question.options)
+                try retriever.validate(vector)
+                return QueryBatchItem(try retriever.answer(vector.values[...]))
+            } catch {
+                return QueryBatchItem(error: problem(error))
+            }
+        }
+    }
+
+    private func retriever(_ domain: DomainSnapshot, _ options: QueryOptions) throws -> Retriever {
+        try Retriever(domain, options: options, maximumK: configuration.maximumK)
+    }
+
+    private func checkCount(_ count: Int, field: String) throws {
+        guard (1...configuration.maximumBatch).contains(count) else {
+            throw DatastoreError.field(
+                count == 0 ? .missingField : .tooManyQueries, field,
+                "got \(count), expected 1 to \(configuration.maximumBatch)")
+        }
+    }
+
+    /// Spreads the questions of one request over as many calls as there are search threads, so that one large request
+    /// neither fills the queue nor starves the others.
+    private func batch(
+        _ domain: DomainSnapshot, count: Int, _ answer: @escaping @Sendable (Int) throws -> QueryBatchItem
+    ) async throws -> QueryBatchAnswer {
+        let lanes = min(configuration.searchThreads, count)
+        var items = [QueryBatchItem?](repeating: nil, count: count)
+        try await withThrowingTaskGroup(of: [(Int, QueryBatchItem)].self) { group in
+            for lane in 0..<lanes {
+                group.addTask { [self] in
+                    try await search { try stride(from: lane, to: count, by: lanes).map { ($0, try answer($0)) } }
+                }
+            }
+            for try await answered in group {
+                for (index, item) in answered { items[index] = item }
+            }
+        }
+        return QueryBatchAnswer(
+            domain: domain.info.domain, revision: domain.info.revision, answers: items.compactMap { $0 })
+    }
+}
+
+extension QueryInput {
+    /// The vectors of a question, flat.
+    ///
+    /// - Throws: `missing_field`, `invalid_base64`.
+    package func flat() throws -> QueryVectors {
+        switch self {
+        case .vector(let values): try QueryVectors(values: values, count: 1)
+        case .vectorBase64(let text):
+            try QueryVectors(values: QueryVectors.floats(base64: text, field: "query.vector_base64"), count: 1)
+        case .vectors(let values, let count): try QueryVectors(values: values, count: count, field: "query.vectors")
+        }
+    }
+
+    /// The one vector of a question in a batch.
+    ///
+    /// - Throws: `invalid_value` when there are several.
+    func single() throws -> QueryVectors {
+        if case .vectors = self {
+            throw DatastoreError.field(
+                .invalidValue, "query.vectors", "a question in a batch has one vector; ask several questions instead")
+        }
+        return try flat()
+    }
+}

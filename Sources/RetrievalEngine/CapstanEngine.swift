@@ -1,0 +1,183 @@
+package import DatastoreCore
+package import DatastoreStorage
+import Foundation
+package import Logging
+import ServiceLifecycle
+import Synchronization
+import VectorIndex
+
+/// The daemon without HTTP: owns the data directory, the snapshot that queries read, and the pools that block.
+///
+/// Queries take the snapshot once and never wait for changes. Changes run on a pool of their own; the part of a change
+/// that counts, one catalog transaction and the swap of the snapshot, is serial. Thread-safe.
+package final class CapstanEngine: Service {
+    package let configuration: EngineConfiguration
+    package let directory: DataDirectory
+    let catalog: Catalog
+    let logger: Logger
+    let cache = VersionCache()
+    let jobs = JobQueue()
+    /// Held over each catalog transaction that changes what queries see, and over the swap that follows.
+    let changes = Mutex<Void>(())
+
+    private let lock: DirectoryLock
+    private let snapshot = Mutex(Snapshot())
+    private let state = Mutex(State())
+    private let searchPool: BlockingPool
+    private let controlPool: BlockingPool
+    private let jobPool: BlockingPool
+    private let pending = Mutex<[String: PendingChanges]>([:])
+    private let startedAt = Date()
+    private let loaded = AsyncStream.makeStream(of: Never.self)
+    private let stopDeadline = Mutex<ContinuousClock.Instant?>(nil)
+
+    private struct State {
+        var readiness = Readiness(status: .loading, detail: "starting")
+        var recovery: [String] = []
+    }
+
+    /// Takes the data directory and opens its catalog; versions are opened by `run`.
+    ///
+    /// - Throws: `data_directory_in_use`, `newer_format`, or what the file system says.
+    package init(_ configuration: EngineConfiguration, logger: Logger) throws {
+        VectorIndex.useCallersThreadsOnly()
+        self.configuration = configuration
+        self.logger = logger
+        directory = DataDirectory(root: configuration.dataDirectory)
+        try directory.create()
+        lock = try DirectoryLock(directory)
+        catalog = try Catalog(directory.catalog)
+        searchPool = BlockingPool(
+            name: "search", threads: configuration.searchThreads, queueLimit: configuration.searchQueueLimit)
+        controlPool = BlockingPool(name: "control", threads: 4, queueLimit: 256)
+        jobPool = BlockingPool(name: "job", threads: 2, queueLimit: Int.max / 2)
+    }
+
+    /// Recovers, opens what domains are bound to, then runs jobs until a graceful shutdown.
+    package func run() async throws {
+        defer { loaded.continuation.finish() }
+        try await load()
+        loaded.continuation.finish()
+        await withGracefulShutdownHandler {
+            await jobs.run { [self] job in await perform(job) }
+        } onGracefulShutdown: { [self] in
+            stop()
+        }
+        try await shutdown()
+    }
+
+    // MARK: State
+
+    /// Returns when loading has ended, well or not. For one caller.
+    package func whenReady() async {
+        for await _ in loaded.stream {}
+    }
+
+    package var readiness: Readiness { state.withLock { $0.readiness } }
+
+    func setReadiness(_ status: Readiness.State, _ detail: String) {
+        state.withLock { $0.readiness = Readiness(status: status, detail: detail) }
+    }
+
+    func noteRecovery(_ what: String) {
+        state.withLock { $0.recovery.append(what) }
+        logger.notice("recovered", metadata: ["what": "\(what)"])
+    }
+
+    /// Tells who asks for the directory where this daemon listens.
+    package func announce(address: String) throws {
+        try lock.announce(address: address)
+    }
+
+    package func status() async throws -> ServiceStatus {
+        let (readiness, recovery) = state.withLock { ($0.readiness, $0.recovery) }
+        return try await control { [self] in
+            ServiceStatus(
+                release: Release.version, readiness: readiness, startedAt: startedAt,
+                pid: Int(ProcessInfo.processInfo.processIdentifier), dataDirectory: directory.root.path,
+                searchThreads: searchPool.threads, searchesInFlight: searchPool.inFlight,
+                datastores: try catalog.datastores(PageRequest(limit: -1)).count,
+                domains: currentSnapshot.domains.count, openVersions: cache.openCount, jobsRunning: jobs.runningCount,
+                damagedVersions: try catalog.damagedVersions().map(\.description), recovery: recovery)
+        }
+    }
+
+    // MARK: Snapshot
+
+    /// What queries see now.
+    package var currentSnapshot: Snapshot { snapshot.withLock { $0 } }
+
+    /// Replaces domains in the snapshot. Called while `changes` is held; the old snapshot is let go outside the lock.
+    func swap(_ change: (inout Snapshot) -> Void) {
+        var next = currentSnapshot
+        change(&next)
+        let old = snapshot.withLock { snapshot in
+            let old = snapshot
+            snapshot = next
+            return old
+        }
+        withExtendedLifetime(old) {}
+    }
+
+    // MARK: Blocking work
+
+    /// Runs catalog and file work on the control threads.
+    func control<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await controlPool.run(body)
+    }
+
+    func search<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await searchPool.run(body)
+    }
+
+    func runJob(_ body: @escaping @Sendable () -> Void) async {
+        do {
+            try await jobPool.run(body)
+        } catch {
+            logger.error("a job was not run", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// The pending changes of a datastore, opened once.
+    func pendingChanges(_ datastore: String) throws -> PendingChanges {
+        try pending.withLock { open in
+            if let changes = open[datastore] { return changes }
+            try directory.create(datastore: datastore)
+            let changes = try PendingChanges(directory.pending(datastore))
+            open[datastore] = changes
+            return changes
+        }
+    }
+
+    func closePendingChanges(_ datastore: String) throws {
+        try pending.withLock { $0.removeValue(forKey: datastore) }?.close()
+    }
+
+    // MARK: End
+
+    private func stop() {
+        setReadiness(.stopping, "finishing what runs")
+        let deadline = ContinuousClock.now + configuration.shutdownGrace
+        stopDeadline.withLock { $0 = deadline }
+        jobs.close()
+    }
+
+    /// Called by jobs between chunks of work.
+    ///
+    /// - Throws: `CancellationError` when the daemon is stopping and the job has had its grace.
+    func checkpoint() throws {
+        if let deadline = stopDeadline.withLock({ $0 }), ContinuousClock.now >= deadline { throw CancellationError() }
+    }
+
+    private func shutdown() async throws {
+        try await searchPool.shutdown()
+        try await controlPool.shutdown()
+        try await jobPool.shutdown()
+        try pending.withLock { open in
+            for changes in open.values { try changes.close() }
+            open = [:]
+        }
+        try catalog.close()
+        logger.info("stopped")
+    }
+}

@@ -1,0 +1,34 @@
+package import Foundation
+
+/// What the engine is told at start; below the executables nobody reads flags or the environment.
+package struct EngineConfiguration: Sendable {
+    package var dataDirectory: URL
+    /// Folders below which the daemon may read sources by path. Empty refuses all.
+    package var importRoots: [URL]
+    /// Threads that search.
+    package var searchThreads: Int
+    /// Questions that may wait for a thread, per thread.
+    package var searchQueueLimit: Int
+    package var maximumK: Int
+    /// Vectors or questions in one request.
+    package var maximumBatch: Int
+    /// How long running jobs may go on after a request to stop.
+    package var shutdownGrace: Duration
+    /// Told after each step of publishing; for fault tests.
+    package var onPublishStep: @Sendable (PublishStep) -> Void
+
+    package init(
+        dataDirectory: URL, importRoots: [URL] = [], searchThreads: Int = 2, searchQueueLimit: Int = 256,
+        maximumK: Int = 1000, maximumBatch: Int = 1024, shutdownGrace: Duration = .seconds(20),
+        onPublishStep: @escaping @Sendable (PublishStep) -> Void = { _ in }
+    ) {
+        self.dataDirectory = dataDirectory
+        self.importRoots = importRoots
+        self.searchThreads = searchThreads
+        self.searchQueueLimit = searchQueueLimit
+        self.maximumK = maximumK
+        self.maximumBatch = maximumBatch
+        self.shutdownGrace = shutdownGrace
+        self.onPublishStep = onPublishStep
+    }
+}

@@ -1,0 +1,28 @@
+import DatastoreCore
+import DatastoreStorage
+import Foundation
+
+/// Takes the files of a new version through the steps after which it cannot be lost: promise 4.
+struct VersionPublisher {
+    let directory: DataDirectory
+    /// Told after each step; a fault test ends the process here.
+    let onStep: @Sendable (PublishStep) -> Void
+
+    /// Checksums, seals, syncs and renames. Blocks.
+    ///
+    /// - Returns: the catalog row that makes the version exist.
+    func place(_ staged: URL, manifest: Manifest) throws -> VersionRecord {
+        var manifest = manifest
+        let names = [VersionFolder.entriesFile] + manifest.keys.flatMap { [$0.vectors, $0.index] }
+        manifest.files = try names.map { try FileDigest.of(staged.appending(path: $0)) }
+        onStep(.staged)
+        for name in names { try DurableFiles.sync(staged.appending(path: name)) }
+        let sealed = try VersionFolder.seal(staged, manifest: manifest)
+        onStep(.synced)
+        try DurableFiles.move(staged, to: directory.version(manifest.id))
+        onStep(.renamed)
+        return VersionRecord(
+            id: manifest.id, entries: manifest.entries, bytes: sealed.bytes, manifestSHA256: sealed.sha256,
+            jobID: manifest.lineage.jobID, createdAt: manifest.createdAt)
+    }
+}

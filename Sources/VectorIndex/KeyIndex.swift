@@ -1,0 +1,121 @@
+internal import CFaiss
+package import DatastoreCore
+
+/// One key of one version, open for search: the FAISS index finds candidates, the original vectors decide.
+///
+/// FAISS adds 32-bit floats in an order of its own, so its scores are off by a little and equal vectors in a batch may
+/// score apart. Here every candidate is scored again in double on the original vectors, and a search is repeated with
+/// more candidates until no row left out can belong to the answer. The answer is thus the exact one, always the same,
+/// with ties in the order of the ids.
+///
+/// Thread-safe: everything in it is read-only.
+package final class KeyIndex: Sendable {
+    package let metric: Metric
+    package let vectors: VectorFile
+    private let index: VectorIndex
+
+    /// - Throws: `version_damaged` when index and vectors are not of the same rows.
+    package init(index: VectorIndex, vectors: VectorFile, metric: Metric) throws {
+        guard index.count == vectors.count, index.dim == vectors.dim else {
+            throw DatastoreError(
+                .versionDamaged,
+                "the index has \(index.count) vectors of \(index.dim), "
+                    + "the original vectors are \(vectors.count) of \(vectors.dim)"
+            )
+        }
+        self.index = index
+        self.vectors = vectors
+        self.metric = metric
+    }
+
+    package var count: Int { vectors.count }
+
+    /// A row and how near it is.
+    package struct Hit: Sendable, Equatable {
+        package let row: Int
+        package let score: Float
+    }
+
+    /// The `limit` nearest rows of one query, best first, ties by row; all rows when there are fewer.
+    ///
+    /// Blocks the caller. The query must have been validated against the key.
+    package func search(_ query: KeyQuery, limit: Int) throws(FaissError) -> [Hit] {
+        let wanted = min(limit, count)
+        guard wanted > 0 else { return [] }
+        let tolerance = query.tolerance * (metric == .cosine ? 1 : vectors.largestNorm)
+        var fetch = min(count, wanted + Self.spareCandidates)
+        while true {
+            let (hits, lowest) = try candidates(query, fetch: fetch)
+            let isComplete = fetch == count || Double(lowest) + tolerance < Double(hits[wanted - 1].score)
+            if isComplete { return Array(hits.prefix(wanted)) }
+            fetch = min(count, fetch * 2)
+        }
+    }
+
+    /// Candidates beyond those wanted, so that one pass is nearly always enough.
+    private static let spareCandidates = 12
+
+    /// FAISS's best rows, scored exactly and sorted, and the lowest score that FAISS gave one of them.
+    private func candidates(_ query: KeyQuery, fetch: Int) throws(FaissError) -> ([Hit], lowest: Float) {
+        var rows = [Int64](repeating: -1, count: fetch)
+        var scores = [Float](repeating: 0, count: fetch)
+        var failure: FaissError?
+        rows.withUnsafeMutableBufferPointer { rows in
+            scores.withUnsafeMutableBufferPointer { scores in
+                query.forIndex.withUnsafeBufferPointer { query in
+                    do throws(FaissError) {
+                        try index.search(query, scores: scores, rows: rows)
+                    } catch {
+                        failure = error
+                    }
+                }
+            }
+        }
+        if let failure { throw failure }
+        var hits: [Hit] = []
+        hits.reserveCapacity(fetch)
+        query.original.withUnsafeBufferPointer { values in
+            guard let base = values.baseAddress else { return }
+            for row in rows where row >= 0 {
+                let (dot, squares) = vectors.dot(base, row: Int(row))
+                let score = metric == .cosine ? dot / (query.norm * squares.squareRoot()) : dot
+                let limit = Double(Float.greatestFiniteMagnitude)
+                hits.append(Hit(row: Int(row), score: Float(max(-limit, min(limit, score)))))
+            }
+        }
+        guard hits.count == fetch else {
+            throw FaissError(kind: .unexpected, message: "got \(hits.count) candidates, expected \(fetch)")
+        }
+        hits.sort { $0.score != $1.score ? $0.score > $1.score : $0.row < $1.row }
+        return (hits, scores[fetch - 1])
+    }
+}
+
+/// A question's vector, made ready for one key.
+package struct KeyQuery: Sendable {
+    /// As it came.
+    let original: [Float]
+    /// As the index wants it: normalised where the metric is cosine.
+    let forIndex: [Float]
+    /// Euclidean norm of the original.
+    let norm: Double
+    /// How far a FAISS score can be from the exact one, per unit of norm of the stored vector.
+    let tolerance: Double
+
+    package init(_ vector: ArraySlice<Float>, metric: Metric) {
+        original = Array(vector)
+        var dot = 0.0
+        var squares = 0.0
+        original.withUnsafeBufferPointer { values in
+            guard let base = values.baseAddress else { return }
+            cfaiss_dot_f32(base, base, Int32(values.count), &dot, &squares)
+        }
+        norm = squares.squareRoot()
+        var normalised = original
+        if metric == .cosine { VectorMath.normalise(&normalised) }
+        forIndex = normalised
+        // A sum of d rounded products of 32-bit floats is off by at most about d × 2⁻²⁴ × |q||v|; 8 more units
+        // cover the rounding of both normalisations and of the exact score to 32 bits.
+        tolerance = Double(original.count + 8) * 0x1p-24 * (metric == .cosine ? 1 : norm)
+    }
+}

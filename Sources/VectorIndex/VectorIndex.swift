@@ -1,0 +1,66 @@
+internal import CFaiss
+
+/// A frozen FAISS index. Its ids are row numbers.
+///
+/// `@unchecked Sendable`: nothing can be added once it exists, and FAISS searches of an index that does not change
+/// are thread-safe on the CPU (FAISS wiki, "Threads and asynchronous calls").
+package final class VectorIndex: @unchecked Sendable {
+    private let handle: OpaquePointer
+
+    init(owning handle: OpaquePointer) {
+        self.handle = handle
+    }
+
+    deinit {
+        cfaiss_index_free(handle)
+    }
+
+    /// Reads an index file that this release wrote and whose checksum was checked.
+    ///
+    /// - Throws: `FaissError` when the file cannot be read or is no index.
+    package convenience init(contentsOf path: String) throws(FaissError) {
+        var read: OpaquePointer?
+        try FaissError.check { cfaiss_index_read(path, &read, $0) }
+        guard let read else { throw FaissError(kind: .unexpected, message: "no index was read") }
+        self.init(owning: read)
+    }
+
+    /// Keeps FAISS and its BLAS from starting threads: parallelism is across queries. Called once at start.
+    package static func useCallersThreadsOnly() {
+        cfaiss_use_callers_threads_only()
+    }
+
+    /// The release of FAISS, for manifests.
+    package static var faissVersion: String { String(cString: cfaiss_version()) }
+
+    /// Vectors in the index.
+    package var count: Int { Int(cfaiss_index_count(handle)) }
+
+    /// Components of each vector.
+    package var dim: Int { Int(cfaiss_index_dim(handle)) }
+
+    package func write(to path: String) throws(FaissError) {
+        try FaissError.check { cfaiss_index_write(handle, path, $0) }
+    }
+
+    /// The rows with the largest inner products, best first; equal scores in no set order. Blocks the caller.
+    ///
+    /// - Parameters:
+    ///   - query: `dim` numbers.
+    ///   - scores: filled; its count is the number of rows wanted, at most `count`.
+    ///   - rows: filled; as many as `scores`.
+    package func search(
+        _ query: UnsafeBufferPointer<Float>, scores: UnsafeMutableBufferPointer<Float>,
+        rows: UnsafeMutableBufferPointer<Int64>
+    ) throws(FaissError) {
+        guard query.count == dim, let query = query.baseAddress else {
+            throw FaissError(kind: .refused, message: "got a query of \(query.count) numbers, expected \(dim)")
+        }
+        guard scores.count == rows.count, scores.count <= count else {
+            throw FaissError(
+                kind: .refused, message: "got room for \(scores.count) scores and \(rows.count) rows of \(count)")
+        }
+        guard let scoresBase = scores.baseAddress, let rowsBase = rows.baseAddress else { return }
+        try FaissError.check { cfaiss_index_search(handle, query, Int64(scores.count), scoresBase, rowsBase, $0) }
+    }
+}

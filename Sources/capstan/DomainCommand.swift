@@ -1,0 +1,187 @@
+public import ArgumentParser
+import CaptionerClient
+public import DatastoreCore
+
+/// `capstan domain`
+struct DomainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "domain",
+        abstract: "Bind domains to datastores, switch them, and go back.",
+        discussion: """
+            A domain is what a captioner asks. Each change of it is a numbered revision; a question is answered by \
+            exactly one.
+
+              capstan domain set street coco@7 web
+              capstan domain revisions street
+              capstan domain rollback street
+            """,
+        subcommands: [Set.self, Show.self, List.self, Revisions.self, Rollback.self, Delete.self]
+    )
+}
+
+extension DomainCommand {
+    struct Set: DaemonCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Bind a domain to datastores, or switch it to others.",
+            discussion: """
+                NAME follows the latest version; NAME@VERSION stays with that one. What is given here is the whole \
+                domain: defaults that are left out are unset.
+
+                  capstan domain set street coco
+                  capstan domain set street coco@7 web --k 4 --dedupe text
+                  capstan domain set street coco@8 --if-revision 12
+                """
+        )
+
+        @Argument(help: "The domain.")
+        var domain: String
+
+        @Argument(
+            help: ArgumentHelp("The datastores that it asks.", valueName: "name[@version]"),
+            transform: { try DatastoreBinding(argument: $0) })
+        var datastores: [DatastoreBinding]
+
+        @Option(help: "Results of a question that does not say how many.")
+        var k: Int?
+
+        @Option(help: "Results below are left out.")
+        var minScore: Float?
+
+        @Option(help: "Which results count as the same.")
+        var dedupe: Dedupe?
+
+        @Option(help: "Only if the domain is at this revision.")
+        var ifRevision: Int?
+
+        @OptionGroup var connection: Connection
+
+        func run() async throws {
+            let defaults = QueryDefaults(k: k, minScore: minScore, dedupe: dedupe)
+            let info = try await connection.client().setDomain(
+                domain, to: SetDomainRequest(datastores: datastores, defaults: defaults), ifRevision: ifRevision)
+            try connection.show(info, as: \.sentence)
+        }
+    }
+
+    struct Show: DaemonCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show what a domain is bound to.", discussion: "  capstan domain show street")
+
+        @Argument(help: "The domain.")
+        var domain: String
+
+        @OptionGroup var connection: Connection
+
+        func run() async throws {
+            try connection.show(try await connection.client().domain(domain)) { info in
+                properties([
+                    ("domain", info.domain),
+                    ("revision", String(info.revision)),
+                    ("made by", info.reasonShown),
+                    ("made at", info.createdAt.shown),
+                    ("datastores", info.datastoresShown),
+                    ("k", info.defaults.k.map(String.init)),
+                    ("min score", info.defaults.minScore.map { "\($0)" }),
+                    ("dedupe", info.defaults.dedupe?.rawValue),
+                ])
+            }
+        }
+    }
+
+    struct List: DaemonCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the domains.", discussion: "  capstan domain list")
+
+        @OptionGroup var connection: Connection
+
+        func run() async throws {
+            let domains = try await connection.client().domains()
+            try connection.show(each: domains) { domains in
+                Table(
+                    heading: ["DOMAIN", "REVISION", "DATASTORES"],
+                    rows: domains.map { [$0.domain, String($0.revision), $0.datastoresShown] },
+                    numbers: ["REVISION"]
+                ).text
+            }
+        }
+    }
+
+    struct Revisions: DaemonCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the revisions of a domain, newest first.",
+            discussion: "  capstan domain revisions street --limit 5")
+
+        @Argument(help: "The domain.")
+        var domain: String
+
+        @Option(help: "The newest so many.")
+        var limit: Int?
+
+        @OptionGroup var connection: Connection
+
+        func run() async throws {
+            let revisions = try await connection.client().revisions(of: domain, limit: limit)
+            try connection.show(each: revisions) { revisions in
+                Table(
+                    heading: ["REVISION", "MADE BY", "MADE AT", "DATASTORES"],
+                    rows: revisions.map {
+                        [String($0.revision), $0.reasonShown, $0.createdAt.shown, $0.datastoresShown]
+                    },
+                    numbers: ["REVISION"]
+                ).text
+            }
+        }
+    }
+
+    struct Rollback: DaemonCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Return a domain to an earlier revision, as a new one.",
+            discussion: """
+                  capstan domain rollback street            to the one before the current
+                  capstan domain rollback street --to 3
+                """
+        )
+
+        @Argument(help: "The domain.")
+        var domain: String
+
+        @Option(help: ArgumentHelp("The revision to return to.", valueName: "revision"))
+        var to: Int?
+
+        @OptionGroup var connection: Connection
+
+        func run() async throws {
+            try connection.show(try await connection.client().rollback(domain, to: to), as: \.sentence)
+        }
+    }
+
+    struct Delete: DaemonCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Remove a domain; its datastores stay.", discussion: "  capstan domain delete street")
+
+        @Argument(help: "The domain.")
+        var domain: String
+
+        @OptionGroup var connection: Connection
+
+        func run() async throws {
+            try await connection.client().deleteDomain(domain)
+            try connection.show(["deleted": domain]) { _ in "removed domain \(domain)" }
+        }
+    }
+}
+
+extension Dedupe: ExpressibleByArgument {}
+
+extension DomainInfo {
+    fileprivate var sentence: String { "\(domain) is at revision \(revision): \(datastoresShown)" }
+
+    fileprivate var datastoresShown: String {
+        datastores.map { "\($0.name)@\($0.version)\($0.followsLatest ? " (follows the latest)" : "")" }
+            .joined(separator: ", ")
+    }
+
+    fileprivate var reasonShown: String {
+        restoredRevision.map { "\(reason.rawValue) to \($0)" } ?? reason.rawValue
+    }
+}

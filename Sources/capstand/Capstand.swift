@@ -1,0 +1,70 @@
+import ArgumentParser
+import CapstanServer
+import DatastoreCore
+import Foundation
+import Logging
+import RetrievalEngine
+import ServiceLifecycle
+import UnixSignals
+
+/// The daemon.
+@main
+struct Capstand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "capstand",
+        abstract: "Serves versioned datastores of captions and names to retrieval-augmented captioners.",
+        discussion: """
+            Every setting is taken from its flag, else from the environment (--data-dir is CAPSTAN_DATA_DIR, and so on; \
+            lists are separated by commas), else from the JSON file that --config names ({"data-dir": "…"}), else from \
+            its default.
+
+            EXAMPLES:
+              capstand --data-dir /var/lib/capstan
+              capstand --data-dir ./data --listen 127.0.0.1:0 --ready-file ./ready --import-root /srv/captions
+              CAPSTAN_DATA_DIR=./data CAPSTAN_THREADS=4 capstand
+
+            Stop it with SIGTERM: it finishes what is in flight. What it does is logged on standard error.
+            """,
+        version: Release.version)
+
+    @OptionGroup var flags: SettingsFlags
+
+    func run() async throws {
+        do {
+            let settings = try await Settings(flags)
+            try await serve(settings)
+        } catch let error as DatastoreError {
+            FileHandle.standardError.write(Data("capstand: \(error.detail) (\(error.code.rawValue))\n".utf8))
+            throw ExitCode(1)
+        }
+    }
+
+    private func serve(_ settings: Settings) async throws {
+        let level = settings.logLevel
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        let logger = Logger(label: "capstand")
+        let engine = try CapstanEngine(settings.engine, logger: logger)
+        let readyFile = ReadyFile(path: settings.readyFile, engine: engine, logger: logger)
+        let application = buildApplication(engine: engine, configuration: settings.server, logger: logger) { address in
+            readyFile.listening(on: address)
+        }
+        // Stopped in reverse: first no more requests, last the data directory.
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: engine), .init(service: readyFile), .init(service: application),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        do {
+            try await group.run()
+        } catch let error as DatastoreError {
+            throw error
+        } catch {
+            throw DatastoreError(.listenRefused, "could not serve on \(settings.listen): \(error)")
+        }
+    }
+}

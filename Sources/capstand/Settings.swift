@@ -1,0 +1,119 @@
+import CapstanServer
+import Configuration
+import DatastoreCore
+import Foundation
+import Logging
+import RetrievalEngine
+import SystemPackage
+
+/// The daemon's settings, read once: flag, else `CAPSTAN_*`, else file, else default.
+struct Settings {
+    var listen: String
+    var readyFile: String?
+    var logLevel: Logger.Level
+    var engine: EngineConfiguration
+    var server: ServerConfiguration
+
+    init(_ flags: SettingsFlags) async throws {
+        var providers: [any ConfigProvider] = [
+            InMemoryProvider(
+                name: "flags",
+                values: Dictionary(
+                    uniqueKeysWithValues: flags.values.map { name, value in
+                        (AbsoluteConfigKey([name]), ConfigValue(value.content, isSecret: false))
+                    })),
+            EnvironmentVariablesProvider().prefixKeys(with: "capstan"),
+        ]
+        if let path = flags.config {
+            do {
+                providers.append(try await FileProvider<JSONSnapshot>(filePath: FilePath(path)))
+            } catch {
+                throw DatastoreError(.invalidValue, "--config: \(path) cannot be read as JSON settings: \(error)")
+            }
+        }
+        let config = ConfigReader(providers: providers)
+
+        guard let dataDirectory = config.string(forKey: "data-dir"), !dataDirectory.isEmpty else {
+            throw DatastoreError(.missingField, "no data directory; give --data-dir DIR or CAPSTAN_DATA_DIR")
+        }
+        listen = config.string(forKey: "listen", default: "127.0.0.1:7411")
+        let (host, port) = try Self.parse(listen: listen)
+        readyFile = config.string(forKey: "ready-file")
+        let levelName = config.string(forKey: "log-level", default: "info")
+        guard let level = Logger.Level(rawValue: levelName) else {
+            throw DatastoreError(
+                .invalidValue,
+                "--log-level: got \(levelName), expected \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        logLevel = level
+        func positive(_ name: String, _ fallback: Int) throws -> Int {
+            let value = config.int(forKey: ConfigKey([name]), default: fallback)
+            guard value > 0 else {
+                throw DatastoreError(.invalidValue, "--\(name): got \(value), expected a number above 0")
+            }
+            return value
+        }
+        engine = EngineConfiguration(
+            dataDirectory: URL(filePath: dataDirectory),
+            importRoots: try config.stringArray(forKey: "import-root", default: []).map(Self.importRoot),
+            searchThreads: try positive("threads", ProcessInfo.processInfo.activeProcessorCount),
+            shutdownGrace: .seconds(config.int(forKey: "shutdown-grace", default: 20)),
+            onPublishStep: try Self.fault(config.string(forKey: "fault-kill-after")))
+        server = ServerConfiguration(
+            host: host, port: port, bodyLimit: try positive("max-body", 16 << 20),
+            uploadLimit: try positive("max-upload", 64 << 30))
+    }
+
+    /// Host and port of `host:port`, `[v6]:port` included.
+    ///
+    /// Off loopback there is no listening without keys, and this release has none.
+    private static func parse(listen: String) throws -> (host: String, port: Int) {
+        guard let colon = listen.lastIndex(of: ":"), let port = Int(listen[listen.index(after: colon)...]),
+            (0...65535).contains(port), colon != listen.startIndex
+        else {
+            throw DatastoreError(.invalidValue, "--listen: got \(listen), expected host:port, for example 127.0.0.1:7411")
+        }
+        let host = listen[..<colon].trimmingCharacters(in: ["[", "]"])
+        let isLoopback = host == "localhost" || host == "::1" || host.split(separator: ".").count == 4
+            && host.hasPrefix("127.") && host.split(separator: ".").allSatisfy { UInt8($0) != nil }
+        guard isLoopback else {
+            throw DatastoreError(
+                .listenRefused,
+                "--listen: \(host) is not a loopback address, and without API keys nobody gets in from outside; "
+                    + "listen on 127.0.0.1 and put an authenticating proxy before it")
+        }
+        return (host, port)
+    }
+
+    private static func importRoot(_ path: String) throws -> URL {
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue else {
+            throw DatastoreError(.invalidValue, "--import-root: \(path) is not a folder")
+        }
+        return URL(filePath: path)
+    }
+
+    /// Fault injection for tests of crash safety (`CAPSTAN_FAULT_KILL_AFTER=renamed`): the process kills itself, with
+    /// no chance to clean up, after the named step of publishing.
+    private static func fault(_ name: String?) throws -> @Sendable (PublishStep) -> Void {
+        guard let name else { return { _ in } }
+        guard let fatal = PublishStep(rawValue: name) else {
+            throw DatastoreError(
+                .invalidValue,
+                "fault-kill-after: got \(name), expected \(PublishStep.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return { step in
+            if step == fatal { kill(getpid(), SIGKILL) }
+        }
+    }
+}
+
+extension SettingValue {
+    fileprivate var content: ConfigContent {
+        switch self {
+        case .string(let value): .string(value)
+        case .strings(let values): .stringArray(values)
+        case .integer(let value): .int(value)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+
+/// The flags. Each is optional here: what is not given comes from the environment, a file or a default.
+struct SettingsFlags: ParsableArguments {
+    @Option(help: "The folder that holds everything. Made when it is not there.")
+    var dataDir: String?
+
+    @Option(help: "host:port to listen on, loopback only; port 0 takes a free one. (default: 127.0.0.1:7411)")
+    var listen: String?
+
+    @Option(help: "A file to write the bound address to, once questions are answered.")
+    var readyFile: String?
+
+    @Option(name: .customLong("import-root"), help: "A folder below which imports by path may read. Repeatable.")
+    var importRoots: [String] = []
+
+    @Option(help: "Threads that search. (default: one per core)")
+    var threads: Int?
+
+    @Option(help: "Bytes of one question's body. (default: 16777216)")
+    var maxBody: Int?
+
+    @Option(help: "Bytes of one upload. (default: 68719476736)")
+    var maxUpload: Int?
+
+    @Option(help: "Seconds that running jobs may go on after SIGTERM. (default: 20)")
+    var shutdownGrace: Int?
+
+    @Option(help: "trace, debug, info, notice, warning, error or critical. (default: info)")
+    var logLevel: String?
+
+    @Option(help: "A JSON file of settings.")
+    var config: String?
+
+    /// The flags that were given, under the names of the settings.
+    var values: [String: SettingValue] {
+        var values: [String: SettingValue] = [:]
+        values["data-dir"] = dataDir.map { .string($0) }
+        values["listen"] = listen.map { .string($0) }
+        values["ready-file"] = readyFile.map { .string($0) }
+        values["import-root"] = importRoots.isEmpty ? nil : .strings(importRoots)
+        values["threads"] = threads.map { .integer($0) }
+        values["max-body"] = maxBody.map { .integer($0) }
+        values["max-upload"] = maxUpload.map { .integer($0) }
+        values["shutdown-grace"] = shutdownGrace.map { .integer($0) }
+        values["log-level"] = logLevel.map { .string($0) }
+        return values
+    }
+}
+
+enum SettingValue {
+    case string(String)
+    case strings([String])
+    case integer(Int)
+}

@@ -1,0 +1,144 @@
+import DatastoreCore
+import Foundation
+import NIOCore
+import NIOHTTP1
+import Synchronization
+import Testing
+
+@testable import CaptionerClient
+
+/// Uploads, and the jobs that they start.
+struct ImportTests {
+    /// Runs `body` with a folder that is gone afterwards.
+    private func withFolder(_ body: (URL) async throws -> Void) async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "capstan-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        do {
+            try await body(folder)
+        } catch {
+            try FileManager.default.removeItem(at: folder)
+            throw error
+        }
+        try FileManager.default.removeItem(at: folder)
+    }
+
+    @Test func rowsGoAsTheyAre() async throws {
+        try await withFolder { folder in
+            let file = folder.appending(path: "rows.ndjson.gz")
+            let bytes = Data((0..<(3 * UploadBody.Chunks.chunkBytes + 7)).map { UInt8(truncatingIfNeeded: $0 / 7) })
+            try bytes.write(to: file)
+            try await FakeDaemon.with(.answer(202, json: JobInfo.example(.queued))) { client, daemon in
+                let steps = Mutex<[UploadProgress]>([])
+                let job = try await client.importRows(
+                    file: file, into: "coco", options: ImportOptions(build: false, strict: true),
+                    progress: { step in steps.withLock { $0.append(step) } })
+                #expect(job.state == .queued)
+                let request = try #require(daemon.requests.first)
+                #expect(request.head.uri == "/v1/datastores/coco/imports?build=false&strict=true")
+                #expect(request.head.headers["Content-Type"] == ["application/x-ndjson"])
+                #expect(request.head.headers["Content-Length"] == [String(bytes.count)])
+                #expect(Data(request.body.readableBytesView) == bytes)
+                let sent = steps.withLock { $0.map(\.bytesSent) }
+                #expect(sent == sent.sorted())
+                #expect(sent.count == 4)
+                #expect(sent.last == Int64(bytes.count))
+            }
+        }
+    }
+
+    @Test func rowsAndVectorsGoAsTwoParts() async throws {
+        try await withFolder { folder in
+            let rows = folder.appending(path: "a \"b\".ndjson")
+            let vectors = folder.appending(path: "v.npy")
+            try Data("{}\n".utf8).write(to: rows)
+            try Data([0, 13, 10, 255]).write(to: vectors)
+            try await FakeDaemon.with(.answer(202, json: JobInfo.example(.queued))) { client, daemon in
+                _ = try await client.importRows(file: rows, vectors: vectors, into: "coco")
+                let request = try #require(daemon.requests.first)
+                let type = try #require(request.head.headers["Content-Type"].first)
+                let boundary = try #require(type.split(separator: "boundary=").last)
+                let start =
+                    "--\(boundary)\r\n"
+                    + "Content-Disposition: form-data; name=\"rows\"; filename=\"a %22b%22.ndjson\"\r\n"
+                    + "Content-Type: application/x-ndjson\r\n\r\n{}\n\r\n--\(boundary)\r\n"
+                    + "Content-Disposition: form-data; name=\"vectors\"; filename=\"v.npy\"\r\n"
+                    + "Content-Type: application/octet-stream\r\n\r\n"
+                let expected = Data(start.utf8) + [0, 13, 10, 255] + Data("\r\n--\(boundary)--\r\n".utf8)
+                #expect(type.hasPrefix("multipart/form-data; boundary="))
+                #expect(Data(request.body.readableBytesView) == expected)
+                #expect(request.head.headers["Content-Length"] == [String(expected.count)])
+            }
+        }
+    }
+
+    @Test func emptyFileIsSent() async throws {
+        try await withFolder { folder in
+            let file = folder.appending(path: "empty")
+            try Data().write(to: file)
+            try await FakeDaemon.with(.answer(202, json: JobInfo.example(.queued))) { client, daemon in
+                _ = try await client.importRows(file: file, into: "coco")
+                #expect(daemon.requests.first?.head.headers["Content-Length"] == ["0"])
+            }
+        }
+    }
+
+    @Test func fileThatCannotBeReadIsSaidBeforeAnythingIsSent() async throws {
+        try await withFolder { folder in
+            try await FakeDaemon.with { client, daemon in
+                for file in [folder, folder.appending(path: "missing")] {
+                    let error = await #expect(throws: CaptionerError.self) {
+                        try await client.importRows(file: file, into: "coco")
+                    }
+                    #expect(error?.kind == .unreadableFile)
+                }
+                #expect(daemon.requests.isEmpty)
+            }
+        }
+    }
+
+    @Test func fileThatShrinksIsNotSentAsWhole() async throws {
+        try await withFolder { folder in
+            let file = folder.appending(path: "rows")
+            try Data("12345".utf8).write(to: file)
+            let chunks = UploadBody.Chunks(segments: [.file(file, length: 6)], totalBytes: 6, progress: nil)
+            let error = await #expect(throws: CaptionerError.self) { for try await _ in chunks {} }
+            #expect(error?.kind == .unreadableFile)
+        }
+    }
+
+    @Test func waitingEndsWithTheJob() async throws {
+        let states = [JobInfo.example(.running, seen: 1), .example(.running, seen: 1), .example(.failed, seen: 5)]
+        try await FakeDaemon.with(
+            .answer(json: states[0]), .answer(json: states[1]), .answer(json: states[2])
+        ) { client, daemon in
+            let updates = Mutex<[JobInfo]>([])
+            let job = try await client.waitForJob("j1") { job in updates.withLock { $0.append(job) } }
+            #expect(job == states[2])
+            #expect(updates.withLock { $0 } == [states[0], states[2]])
+            #expect(daemon.requests.map(\.head.uri) == Array(repeating: "/v1/jobs/j1", count: 3))
+        }
+    }
+
+    @Test(arguments: ["\n", "\n\n", ""])
+    func rejectsAreReadLineByLine(end: String) async throws {
+        let rows = (1...2000).map {
+            RejectedRow(line: $0, code: .missingText, detail: "no text", excerpt: "{\"é\": 1}")
+        }
+        let lines = try rows.map { String(decoding: try WireJSON.encode($0), as: UTF8.self) }
+        try await FakeDaemon.with(.answer(200, lines.joined(separator: "\n") + end)) { client, daemon in
+            var read: [RejectedRow] = []
+            for try await row in client.rejects(of: "j1") { read.append(row) }
+            #expect(read == rows)
+            #expect(daemon.requests.map(\.head.uri) == ["/v1/jobs/j1/rejects"])
+        }
+    }
+
+    @Test func rejectsOfNoJobAreRefused() async throws {
+        try await FakeDaemon.with(.answer(404, json: Problem.example(404, "unknown_job"))) { client, _ in
+            let error = await #expect(throws: CaptionerError.self) {
+                for try await _ in client.rejects(of: "j1") {}
+            }
+            #expect(error?.code == .unknownJob)
+        }
+    }
+}
