@@ -127,6 +127,75 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+
+        // Times of questions: Tools/bench-query builds and runs it.
+        .executableTarget(
+            name: "bench-query",
+            dependencies: [
+                "CaptionerClient", "DatastoreCore", "VectorIndex",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            path: "Tools/Benchmarks/bench-query",
+            swiftSettings: settings
+        ),
+
+        // Tests. What they share: temporary folders, the samples, an independent exact search, the built daemon.
+        .target(name: "CBruteForce", path: "Tests/CBruteForce", linkerSettings: [.linkedLibrary("openblas")]),
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "CBruteForce", "CaptionerClient", "DatastoreCore", "DatastoreImport",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        .testTarget(name: "DatastoreCoreTests", dependencies: ["DatastoreCore"], swiftSettings: settings),
+        .testTarget(
+            name: "VectorIndexTests", dependencies: ["DatastoreCore", "TestSupport", "VectorIndex"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "DatastoreStorageTests",
+            dependencies: ["DatastoreCore", "DatastoreStorage", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: settings),
+        .testTarget(
+            name: "DatastoreImportTests", dependencies: ["CZlib", "DatastoreCore", "DatastoreImport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "RetrievalEngineTests",
+            dependencies: [
+                "DatastoreCore", "DatastoreStorage", "RetrievalEngine", "TestSupport", "VectorIndex",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CapstanServerTests",
+            dependencies: [
+                "CapstanServer", "DatastoreCore", "RetrievalEngine", "TestSupport",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CaptionerClientTests",
+            dependencies: [
+                "CaptionerClient", "DatastoreCore",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["capstan", "capstand", "CaptionerClient", "DatastoreCore", "DatastoreImport", "TestSupport"],
+            swiftSettings: settings),
     ],
     cxxLanguageStandard: .cxx17
 )

@@ -9,7 +9,7 @@ struct Call: Sendable {
     var method: HTTPMethod = .GET
     /// Segments after the daemon's URL.
     var path: [String]
-    var query: [URLQueryItem] = []
+    var query: [(name: String, value: String)] = []
     var headers: HTTPHeaders = [:]
     var body: HTTPClientRequest.Body?
     /// Whether it changes nothing, so that it may be repeated.
@@ -19,16 +19,16 @@ struct Call: Sendable {
     /// Statuses whose body is the answer; any other is an error.
     var expectedStatuses: Set<UInt> = [200, 201, 202]
 
-    static func get(_ path: String..., query: [URLQueryItem] = []) -> Call {
+    static func get(_ path: String..., query: [(name: String, value: String)] = []) -> Call {
         Call(path: path, query: query)
     }
 
     /// A question: it is sent with POST, and changes nothing.
-    static func ask(_ path: String..., query: [URLQueryItem] = []) -> Call {
+    static func ask(_ path: String..., query: [(name: String, value: String)] = []) -> Call {
         Call(method: .POST, path: path, query: query)
     }
 
-    static func change(_ method: HTTPMethod, _ path: String..., query: [URLQueryItem] = []) -> Call {
+    static func change(_ method: HTTPMethod, _ path: String..., query: [(name: String, value: String)] = []) -> Call {
         Call(method: method, path: path, query: query, isSafe: false)
     }
 
@@ -37,7 +37,7 @@ struct Call: Sendable {
             return bytes(try WireJSON.encode(value), type: "application/json")
         } catch is EncodingError {
             throw CaptionerError(
-                unsendable: DatastoreError(.vectorNotFinite, "a number is not finite, which JSON cannot carry"))
+                unsendable: DatastoreError(.invalidValue, "a number is not finite, which JSON cannot carry"))
         }
     }
 

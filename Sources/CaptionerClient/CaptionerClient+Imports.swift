@@ -41,8 +41,8 @@ extension CaptionerClient {
         let call = Call.change(
             .POST, "v1", "datastores", name, "imports",
             query: [
-                URLQueryItem(name: "build", value: String(options.build)),
-                URLQueryItem(name: "strict", value: String(options.strict)),
+                ("build", String(options.build)),
+                ("strict", String(options.strict)),
             ])
         return try await answer(to: call.upload(body, progress: progress))
     }

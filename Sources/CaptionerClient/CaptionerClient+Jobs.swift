@@ -1,5 +1,4 @@
 public import DatastoreCore
-import Foundation
 
 extension CaptionerClient {
     /// Jobs, newest first; all of them, or the newest `limit`.
@@ -7,8 +6,8 @@ extension CaptionerClient {
         datastore: String? = nil, state: JobState? = nil, limit: Int? = nil
     ) async throws -> [JobInfo] {
         var call = Call.get("v1", "jobs")
-        if let datastore { call.query.append(URLQueryItem(name: "datastore", value: datastore)) }
-        if let state { call.query.append(URLQueryItem(name: "state", value: state.rawValue)) }
+        if let datastore { call.query.append(("datastore", datastore)) }
+        if let state { call.query.append(("state", state.rawValue)) }
         return try await all(call, limit: limit)
     }
 

@@ -1,5 +1,4 @@
 public import DatastoreCore
-import Foundation
 
 extension CaptionerClient {
     /// The nearest entries of `domain` to `vector`.
@@ -29,8 +28,8 @@ extension CaptionerClient {
                 unsendable: .field(
                     .vectorsRagged, "vectors", "got \(vectors.count) numbers for \(count) vectors of equal length"))
         }
-        let items = options.queryItems + [URLQueryItem(name: "count", value: String(count))]
-        return try await answer(to: rawQuery(vectors, of: domain, query: items))
+        let items = options.queryItems + [("count", String(count))]
+        return try await answers(to: rawQuery(vectors, of: domain, query: items), count: count)
     }
 
     /// The answer to `request`, which goes as JSON and asks with one vector.
@@ -49,10 +48,18 @@ extension CaptionerClient {
     /// A question that is refused has its error in its place; the others are answered.
     public func queryBatch(_ requests: [QueryRequest], of domain: String) async throws -> QueryBatchAnswer {
         let call = Call.ask("v1", "domains", try Self.checked(domain, field: "domain"), "query", "batch")
-        return try await answer(to: call.json(QueryBatchRequest(queries: requests)))
+        return try await answers(to: call.json(QueryBatchRequest(queries: requests)), count: requests.count)
     }
 
-    private func rawQuery(_ values: [Float], of domain: String, query: [URLQueryItem]) throws -> Call {
+    private func answers(to call: Call, count: Int) async throws -> QueryBatchAnswer {
+        let batch = try await answer(to: call, as: QueryBatchAnswer.self)
+        guard batch.answers.count == count else {
+            throw CaptionerError(.invalidAnswer, "got \(batch.answers.count) answers to \(count) questions")
+        }
+        return batch
+    }
+
+    private func rawQuery(_ values: [Float], of domain: String, query: [(name: String, value: String)]) throws -> Call {
         try Call.ask("v1", "domains", Self.checked(domain, field: "domain"), "query", query: query)
             .bytes(QueryVectors.littleEndian(values), type: "application/octet-stream")
     }
@@ -60,13 +67,13 @@ extension CaptionerClient {
 
 extension QueryOptions {
     /// The options as a raw question carries them.
-    fileprivate var queryItems: [URLQueryItem] {
-        var items: [URLQueryItem] = []
-        if let k { items.append(URLQueryItem(name: "k", value: String(k))) }
-        items += excludeImageIDs.map { URLQueryItem(name: "exclude_image_id", value: $0) }
-        if let dedupe { items.append(URLQueryItem(name: "dedupe", value: dedupe.rawValue)) }
-        if let minScore { items.append(URLQueryItem(name: "min_score", value: "\(minScore)")) }
-        if prompt { items.append(URLQueryItem(name: "prompt", value: "true")) }
+    fileprivate var queryItems: [(name: String, value: String)] {
+        var items: [(name: String, value: String)] = []
+        if let k { items.append(("k", String(k))) }
+        items += excludeImageIDs.map { ("exclude_image_id", $0) }
+        if let dedupe { items.append(("dedupe", dedupe.rawValue)) }
+        if let minScore { items.append(("min_score", "\(minScore)")) }
+        if prompt { items.append(("prompt", "true")) }
         return items
     }
 }

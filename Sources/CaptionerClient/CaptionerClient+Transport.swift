@@ -59,22 +59,20 @@ extension CaptionerClient {
     private func httpRequest(for call: Call) throws -> HTTPClientRequest {
         var location = url.absoluteString
         while location.hasSuffix("/") { location.removeLast() }
-        for segment in call.path {
-            location += "/" + (segment.addingPercentEncoding(withAllowedCharacters: .urlUnreserved) ?? segment)
-        }
+        for segment in call.path { location += "/" + Self.escaped(segment) }
         if !call.query.isEmpty {
-            let items = call.query.map { item in
-                let value = (item.value ?? "").addingPercentEncoding(withAllowedCharacters: .urlUnreserved)
-                return "\(item.name)=\(value ?? "")"
-            }
-            location += "?" + items.joined(separator: "&")
+            location += "?" + call.query.map { "\($0.name)=\(Self.escaped($0.value))" }.joined(separator: "&")
         }
         var request = HTTPClientRequest(url: location)
         request.method = call.method
         request.headers = call.headers
-        request.headers.replaceOrAdd(name: "Accept", value: "application/json, application/problem+json")
         request.body = call.body
         return request
+    }
+
+    /// `text` with all but RFC 3986's unreserved characters escaped.
+    private static func escaped(_ text: String) -> String {
+        text.addingPercentEncoding(withAllowedCharacters: .urlUnreserved) ?? ""
     }
 
     private static func body(of response: HTTPClientResponse) async throws -> ByteBuffer {
@@ -105,9 +103,9 @@ extension CaptionerClient {
             var call = call
             if let limit {
                 guard items.count < limit else { break }
-                call.query.append(URLQueryItem(name: "limit", value: String(min(limit - items.count, 100))))
+                call.query.append(("limit", String(min(limit - items.count, 100))))
             }
-            if let cursor { call.query.append(URLQueryItem(name: "cursor", value: cursor)) }
+            if let cursor { call.query.append(("cursor", cursor)) }
             let page = try await answer(to: call, as: Page<Item>.self)
             guard page.nextCursor == nil || page.nextCursor != cursor else {
                 throw CaptionerError(.invalidAnswer, "a list that never ends: its cursor does not move on")
@@ -131,7 +129,6 @@ extension CaptionerClient {
 }
 
 extension CharacterSet {
-    /// RFC 3986's unreserved characters: all that a segment or value may hold as it is.
     fileprivate static let urlUnreserved = CharacterSet(
         charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 }

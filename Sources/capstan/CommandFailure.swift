@@ -10,7 +10,7 @@ struct CommandFailure {
     init(_ error: any Error, connection: Connection?) {
         switch error {
         case let error as CaptionerError:
-            problem = error.problem ?? Problem(code: error.kindName, detail: error.detail)
+            problem = error.problem ?? Problem(code: error.kind.name, detail: error.detail)
             exitCode = error.kind == .unreachable ? 3 : 1
         case let error as DatastoreError:
             problem = Problem(code: error.code.rawValue, detail: error.detail, errors: error.errors)
@@ -72,10 +72,6 @@ extension Problem {
     fileprivate init(code: String, detail: String, errors: [FieldError] = []) {
         self.init(status: 0, title: "Failed", code: code, detail: detail, errors: errors)
     }
-}
-
-extension CaptionerError {
-    fileprivate var kindName: String { kind.name }
 }
 
 extension CaptionerError.Kind {

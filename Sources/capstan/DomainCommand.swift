@@ -41,7 +41,7 @@ extension DomainCommand {
             transform: { try DatastoreBinding(argument: $0) })
         var datastores: [DatastoreBinding]
 
-        @Option(help: "Results of a question that does not say how many.")
+        @Option(name: .shortAndLong, help: "Results of a question that does not say how many.")
         var k: Int?
 
         @Option(help: "Results below are left out.")

@@ -20,6 +20,9 @@ struct QueryCommand: DaemonCommand {
     /// Vectors of one request: larger ones are no faster.
     private static let vectorsPerRequest = 64
 
+    @Argument(help: "The domain.")
+    var domain: String
+
     @Option(
         help: ArgumentHelp("A NumPy file with a vector in each row.", valueName: "file.npy"),
         completion: .file(extensions: ["npy"]))
@@ -31,15 +34,12 @@ struct QueryCommand: DaemonCommand {
         completion: .file(extensions: ["json"]))
     var vector: String?
 
-    @Argument(help: "The domain.")
-    var domain: String
-
     @Option(
         help: ArgumentHelp("The rows of --vectors, from START to before END.", valueName: "start:end"),
         transform: { try RowsArgument($0) })
     var rows: RowsArgument?
 
-    @Option(name: .short, help: "Results for each vector; else the domain's default.")
+    @Option(name: .shortAndLong, help: "Results for each vector; else the domain's default.")
     var k: Int?
 
     @Flag(help: "With the prompt that a captioner reads.")

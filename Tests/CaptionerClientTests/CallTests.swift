@@ -39,6 +39,20 @@ struct CallTests {
         }
     }
 
+    @Test func fewerAnswersThanQuestionsAreNotTakenForAll() async throws {
+        let answers = QueryBatchAnswer(domain: "street", revision: 12, answers: [QueryBatchItem(Self.answer)])
+        try await FakeDaemon.with(.answer(json: answers), .answer(json: answers)) { client, _ in
+            let request = QueryRequest(query: .vector([1, 2]))
+            for call in [
+                { try await client.query(vectors: [1, 2, 3, 4], count: 2, of: "street") },
+                { try await client.queryBatch([request, request], of: "street") },
+            ] {
+                let error = await #expect(throws: CaptionerError.self) { try await call() }
+                #expect(error?.kind == .invalidAnswer)
+            }
+        }
+    }
+
     @Test(arguments: [(3, 2), (3, 0), (1, -1)])
     func raggedVectorsAreNotSent(numbers: Int, count: Int) async throws {
         try await FakeDaemon.with { client, daemon in
@@ -64,7 +78,7 @@ struct CallTests {
             let error = await #expect(throws: CaptionerError.self) {
                 try await client.query(QueryRequest(query: .vector([.nan])), of: "street")
             }
-            #expect(error?.code == .vectorNotFinite)
+            #expect(error?.code == .invalidValue)
             #expect(daemon.requests.isEmpty)
         }
     }

@@ -4,12 +4,18 @@ import NIOCore
 
 /// Reads `multipart/form-data` (RFC 7578) part by part, holding no more than a chunk of the body and a delimiter.
 struct MultipartReader {
+    /// Where the reader stands. What precedes the first delimiter counts as content of no part.
+    private enum Place {
+        case content
+        case header
+        case end
+    }
+
     private var body: LimitedBody
     /// What is read and not given yet. A line break is put before the body, so that every delimiter starts with one.
     private var buffer = ByteBuffer(string: "\r\n")
     private let delimiter: [UInt8]
-    private var isInPart = false
-    private var isAtEnd = false
+    private var place = Place.content
     private static let headerLimit = 16 * 1024
 
     /// - Throws: `invalid_multipart` when the content type names no boundary.
@@ -28,50 +34,44 @@ struct MultipartReader {
     ///
     /// - Throws: `invalid_multipart`, `upload_incomplete`.
     mutating func nextPart() async throws -> String? {
-        while isInPart || !isAtEnd {
-            // Skips what is left of the part before, or what precedes the first.
-            isInPart = true
-            while try await nextChunk() != nil {}
-            if isAtEnd { return nil }
-            return try await readHeader()
-        }
-        return nil
+        while try await nextChunk() != nil {}
+        return place == .end ? nil : try await readHeader()
     }
 
     /// The next bytes of the current part, nil at its end.
     ///
     /// - Throws: `invalid_multipart`, `upload_incomplete`.
     mutating func nextChunk() async throws -> ByteBuffer? {
-        guard isInPart else { return nil }
-        while true {
+        while place == .content {
             if let found = position(of: delimiter) {
                 if found > 0 { return buffer.readSlice(length: found) }
-                return try await endPart()
+                try await passDelimiter()
+                break
             }
             let certain = buffer.readableBytes - (delimiter.count - 1)
             if certain > 0 { return buffer.readSlice(length: certain) }
             try await fill()
         }
+        return nil
     }
 
     /// Reads a delimiter: `--` after it ends the body, a line break begins a part.
-    private mutating func endPart() async throws -> ByteBuffer? {
+    private mutating func passDelimiter() async throws {
         buffer.moveReaderIndex(forwardBy: delimiter.count)
         while buffer.readableBytes < 2 { try await fill() }
         let next = buffer.readBytes(length: 2)
-        isInPart = false
         if next == Array("--".utf8) {
-            isAtEnd = true
+            place = .end
             while try await body.next() != nil {}
-        } else if next != Array("\r\n".utf8) {
+        } else if next == Array("\r\n".utf8) {
+            place = .header
+        } else {
             throw DatastoreError(.invalidMultipart, "the boundary is not followed by a line break or by --")
         }
-        return nil
     }
 
     private mutating func readHeader() async throws -> String {
         let end = Array("\r\n\r\n".utf8)
-        // A part without headers begins with the empty line itself.
         while position(of: end) == nil {
             guard buffer.readableBytes <= Self.headerLimit else {
                 throw DatastoreError(.invalidMultipart, "the headers of a part are over \(Self.headerLimit) bytes")
@@ -82,7 +82,7 @@ struct MultipartReader {
         buffer.moveReaderIndex(forwardBy: end.count)
         for line in header.split(separator: "\r\n") where line.lowercased().hasPrefix("content-disposition:") {
             if let name = line.split(separator: ";").lazy.compactMap({ Self.value(of: "name", in: $0) }).first {
-                isInPart = true
+                place = .content
                 return name
             }
         }

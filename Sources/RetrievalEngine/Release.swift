@@ -1,4 +1,0 @@
-/// The release that this source is of.
-package enum Release {
-    package static let version = "0.1.0"
-}

@@ -1,0 +1,256 @@
+import DatastoreCore
+import Foundation
+import Testing
+
+/// Each Wire type against its schema: the same fields, the same required ones, the same values of enums.
+struct WireSchemaTests {
+    /// What the daemon sends: a value with every field, and one with those fields only that are always there.
+    struct Sent: Sendable, CustomTestStringConvertible {
+        let schema: String
+        let full: JSONValue
+        let least: JSONValue
+        var testDescription: String { schema }
+
+        init(_ schema: String, full: some Encodable, least: some Encodable) throws {
+            self.schema = schema
+            self.full = try JSONValue(encoding: full)
+            self.least = try JSONValue(encoding: least)
+        }
+    }
+
+    @Test(arguments: try Sent.all)
+    func whatIsSentHasTheFieldsOfItsSchema(_ sent: Sent) throws {
+        let document = try OpenAPI.document()
+        let schema = document.schema(sent.schema)
+        #expect(document.schemas.faults(of: sent.full, schema, at: sent.schema).isEmpty)
+        #expect(document.schemas.faults(of: sent.least, schema, at: sent.schema).isEmpty)
+        #expect(sent.full.members.keys.sorted() == schema["properties"].members.keys.sorted())
+        #expect(sent.least.members.keys.sorted() == schema["required"].items.compactMap(\.string).sorted())
+    }
+
+    /// What a client sends: a value with every field.
+    struct Received: Sendable, CustomTestStringConvertible {
+        let schema: String
+        let full: JSONValue
+        let decode: @Sendable (Data) throws -> Void
+        /// Whether fields that no one knows are refused.
+        let isStrict: Bool
+        var testDescription: String { schema }
+
+        init<Value: Codable & Sendable>(_ schema: String, full: Value, isStrict: Bool = true) throws {
+            self.schema = schema
+            self.full = try JSONValue(encoding: full)
+            self.isStrict = isStrict
+            decode = { _ = try WireJSON.decode(Value.self, from: $0) }
+        }
+    }
+
+    @Test(arguments: try Received.all)
+    func whatIsReceivedHasTheFieldsOfItsSchema(_ received: Received) throws {
+        let document = try OpenAPI.document()
+        let schema = document.schema(received.schema)
+        let required = schema["required"].items.compactMap(\.string)
+        #expect(document.schemas.faults(of: received.full, schema, at: received.schema).isEmpty)
+        #expect(received.full.members.keys.sorted() == schema["properties"].members.keys.sorted())
+        try received.decode(WireJSON.encode(received.full))
+
+        let least = received.full.members.filter { required.contains($0.key) }
+        try received.decode(WireJSON.encode(JSONValue.object(least)))
+        for name in required {
+            let incomplete = JSONValue.object(received.full.members.filter { $0.key != name })
+            #expect(document.schemas.faults(of: incomplete, schema, at: received.schema) == ["\(received.schema): no \(name)"])
+            let error = #expect(throws: DatastoreError.self) { try received.decode(WireJSON.encode(incomplete)) }
+            #expect(error?.code == .missingField)
+            #expect(error?.errors.map(\.field) == [name])
+        }
+        for name in received.full.members.keys where !required.contains(name) {
+            let nulled = JSONValue.object(received.full.members.merging([name: .null]) { $1 })
+            #expect(document.schemas.faults(of: nulled, schema, at: received.schema).isEmpty)
+            try received.decode(WireJSON.encode(nulled))
+        }
+        #expect(schema["additionalProperties"] == (received.isStrict ? .bool(false) : .null))
+        if received.isStrict {
+            let more = JSONValue.object(received.full.members.merging(["colour": .null]) { $1 })
+            let error = #expect(throws: DatastoreError.self) { try received.decode(WireJSON.encode(more)) }
+            #expect(error?.code == .unknownField)
+            #expect(error?.errors.map(\.field) == ["colour"])
+        }
+    }
+
+    @Test(arguments: [
+        QueryInput.vector([0.5, -1]), .vectorBase64("AAAAPwAAgL8="), .vectors([0.5, -1, 2, 3], count: 2),
+    ])
+    func everyFormOfAQuestionFitsItsSchema(_ input: QueryInput) throws {
+        let document = try OpenAPI.document()
+        let value = try JSONValue(encoding: input)
+        #expect(document.schemas.faults(of: value, document.schema("QueryInput"), at: "query").isEmpty)
+    }
+
+    @Test(arguments: [
+        ("DatastoreKind", DatastoreKind.allCases.map(\.rawValue)),
+        ("Origin", Origin.allCases.map(\.rawValue)),
+        ("Metric", Metric.allCases.map(\.rawValue)),
+        ("Dedupe", Dedupe.allCases.map(\.rawValue)),
+        ("ShortfallReason", ShortfallReason.allCases.map(\.rawValue)),
+        ("JobState", JobState.allCases.map(\.rawValue)),
+        ("JobKind", [JobKind.import, .build].map(\.rawValue)),
+        ("JobPhase", [JobPhase.waiting, .reading, .building, .publishing, .done].map(\.rawValue)),
+        ("VersionState", [VersionState.ready, .damaged].map(\.rawValue)),
+        ("RevisionReason", [RevisionReason.set, .follow, .rollback].map(\.rawValue)),
+        ("ReadinessState", [Readiness.State.loading, .ready, .stopping].map(\.rawValue)),
+    ])
+    func enumsHaveTheValuesOfTheirSchema(_ name: String, _ values: [String]) throws {
+        #expect(try OpenAPI.document().schema(name)["enum"].items.compactMap(\.string) == values)
+    }
+
+    @Test func everySchemaOfTheDocumentIsChecked() throws {
+        let checked = try Set(Sent.all.map(\.schema) + Received.all.map(\.schema)).union([
+            // Values of the tests above.
+            "QueryInput", "DatastoreKind", "Origin", "Metric", "Dedupe", "ShortfallReason", "JobState", "JobKind",
+            "JobPhase", "VersionState", "RevisionReason", "ReadinessState", "ErrorCode",
+            // Held against real answers and rows only.
+            "Liveness", "ImportRow", "ResourceName", "Vector",
+        ])
+        #expect(try Set(OpenAPI.document().root["components"]["schemas"].members.keys) == checked)
+    }
+}
+
+extension WireSchemaTests.Sent {
+    static var all: [Self] {
+        get throws {
+            let date = Date(timeIntervalSince1970: 1_770_000_000)
+            let encoder = Encoder(model: "m", revision: "r", preprocessing: "p")
+            let key = KeySpec(name: "text", dim: 4, metric: .cosine, encoder: encoder)
+            let fullEntry = EntryFields(
+                externalID: "e", text: "t", imageID: "i", origin: .web, lang: "en", source: "s",
+                payload: .object(["a": .integer(1)]))
+            let result = QueryResult(entry: Entry(id: 1, fields: fullEntry), score: 0.5, datastore: "d", version: 1)
+            let leastResult = QueryResult(
+                entry: Entry(id: 1, fields: EntryFields(text: "t")), score: 0.5, datastore: "d", version: 1)
+            let shortfall = Shortfall(requested: 2, returned: 1, reasons: ShortfallReason.allCases)
+            let answer = QueryAnswer(
+                domain: "d", revision: 1, results: [result], shortfall: shortfall, prompt: "p")
+            let leastAnswer = QueryAnswer(
+                domain: "d", revision: 1, results: [leastResult], shortfall: nil, prompt: nil)
+            let problem = Problem(
+                status: 400, title: "t", code: ErrorCode.invalidValue.rawValue, detail: "d",
+                errors: [FieldError(field: "f", message: "m")], requestID: "r")
+            let leastProblem = Problem(status: 400, title: "t", code: ErrorCode.notFound.rawValue, detail: "d")
+            var fullItem = QueryBatchItem(answer)
+            fullItem.error = problem
+            var leastItem = QueryBatchItem(error: problem)
+            leastItem.error = nil
+            let domain = DomainInfo(
+                domain: "d", revision: 2, reason: .rollback, restoredRevision: 1, createdAt: date,
+                datastores: [BoundDatastore(name: "d", version: 1, followsLatest: true)],
+                defaults: QueryDefaults(k: 4, minScore: 0.5, dedupe: .text))
+            let leastDomain = DomainInfo(
+                domain: "d", revision: 1, reason: .set, restoredRevision: nil, createdAt: date, datastores: [],
+                defaults: QueryDefaults())
+            let datastore = DatastoreInfo(
+                name: "d", kind: .names, keys: [key], description: "d", licence: "l", createdAt: date,
+                latestVersion: 1, entries: 1, pendingChanges: 1)
+            let leastDatastore = DatastoreInfo(
+                name: "d", kind: .captions, keys: [KeySpec(name: "text", dim: 4, metric: .innerProduct)],
+                description: nil, licence: nil, createdAt: date, latestVersion: nil, entries: 0, pendingChanges: 0)
+            let file = VersionFile(name: "n", bytes: 1, sha256: String(repeating: "0a", count: 32))
+            let version = VersionInfo(
+                datastore: "d", version: 1, state: .damaged, entries: 1, bytes: 1, createdAt: date, jobID: "j",
+                detail: "d", files: [file])
+            let leastVersion = VersionInfo(
+                datastore: "d", version: 1, state: .ready, entries: 1, bytes: 1, createdAt: date, jobID: nil,
+                detail: nil)
+            let failure = JobFailure(code: ErrorCode.gzipCorrupt.rawValue, detail: "d")
+            let job = JobInfo(
+                id: "j", kind: .import, datastore: "d", state: .failed, phase: .reading, counts: JobCounts(),
+                version: 1, error: failure, createdAt: date, startedAt: date, finishedAt: date)
+            let leastJob = JobInfo(
+                id: "j", kind: .build, datastore: "d", state: .queued, phase: .waiting, counts: JobCounts(),
+                version: nil, error: nil, createdAt: date, startedAt: nil, finishedAt: nil)
+            let reject = RejectedRow(line: 1, code: .missingText, detail: "d", excerpt: "e")
+            let readiness = Readiness(status: .ready, detail: "d")
+            let status = ServiceStatus(
+                release: "1", readiness: readiness, startedAt: date, pid: 1, dataDirectory: "d", searchThreads: 1,
+                searchesInFlight: 1, datastores: 1, domains: 1, openVersions: 1, jobsRunning: 1,
+                damagedVersions: ["d@1"], recovery: ["r"])
+            return [
+                try Self("QueryResult", full: result, least: leastResult),
+                try Self("Shortfall", full: shortfall, least: shortfall),
+                try Self("QueryAnswer", full: answer, least: leastAnswer),
+                try Self("QueryBatchItem", full: fullItem, least: leastItem),
+                try Self(
+                    "QueryBatchAnswer", full: QueryBatchAnswer(domain: "d", revision: 1, answers: [fullItem]),
+                    least: QueryBatchAnswer(domain: "d", revision: 1, answers: [])),
+                try Self("Problem", full: problem, least: leastProblem),
+                try Self("FieldError", full: problem.errors[0], least: problem.errors[0]),
+                try Self("DomainInfo", full: domain, least: leastDomain),
+                try Self("BoundDatastore", full: domain.datastores[0], least: domain.datastores[0]),
+                try Self("QueryDefaults", full: domain.defaults, least: leastDomain.defaults),
+                try Self(
+                    "DomainPage", full: Page(items: [domain], nextCursor: "c"),
+                    least: Page<DomainInfo>(items: [], nextCursor: nil)),
+                try Self("DatastoreInfo", full: datastore, least: leastDatastore),
+                try Self("KeySpec", full: key, least: leastDatastore.keys[0]),
+                try Self("Encoder", full: encoder, least: Encoder(model: "m")),
+                try Self(
+                    "DatastorePage", full: Page(items: [datastore], nextCursor: "c"),
+                    least: Page<DatastoreInfo>(items: [], nextCursor: nil)),
+                try Self("VersionInfo", full: version, least: leastVersion),
+                try Self("VersionFile", full: file, least: file),
+                try Self(
+                    "VersionPage", full: Page(items: [version], nextCursor: "c"),
+                    least: Page<VersionInfo>(items: [], nextCursor: nil)),
+                try Self("JobInfo", full: job, least: leastJob),
+                try Self("JobCounts", full: job.counts, least: job.counts),
+                try Self("JobFailure", full: failure, least: failure),
+                try Self(
+                    "JobPage", full: Page(items: [job], nextCursor: "c"),
+                    least: Page<JobInfo>(items: [], nextCursor: nil)),
+                try Self("RejectedRow", full: reject, least: reject),
+                try Self("Readiness", full: readiness, least: readiness),
+                try Self("ServiceStatus", full: status, least: status),
+            ]
+        }
+    }
+}
+
+extension WireSchemaTests.Received {
+    static var all: [Self] {
+        get throws {
+            let encoder = Encoder(model: "m", revision: "r", preprocessing: "p")
+            let key = KeySpec(name: "text", dim: 4, metric: .cosine, encoder: encoder)
+            let question = QueryRequest(
+                query: .vector([0.5, 1]),
+                options: QueryOptions(k: 4, excludeImageIDs: ["i"], dedupe: .text, minScore: 0.5, prompt: true))
+            let defaults = QueryDefaults(k: 4, minScore: 0.5, dedupe: Dedupe.none)
+            return [
+                try Self("QueryRequest", full: question),
+                try Self("QueryBatchRequest", full: QueryBatchRequest(queries: [question])),
+                try Self("QueryDefaults", full: defaults),
+                try Self(
+                    "SetDomainRequest",
+                    full: SetDomainRequest(datastores: [DatastoreBinding(name: "d", version: 1)], defaults: defaults)),
+                try Self("DatastoreBinding", full: DatastoreBinding(name: "d", version: 1)),
+                try Self("DatastoreBinding", full: DatastoreBinding(name: "d")),
+                try Self("RollbackRequest", full: RollbackRequest(to: 1)),
+                try Self(
+                    "CreateDatastoreRequest",
+                    full: CreateDatastoreRequest(
+                        name: "d", kind: .captions, keys: [key], description: "d", licence: "l")),
+                try Self("UpdateDatastoreRequest", full: UpdateDatastoreRequest(description: "d", licence: "l")),
+                try Self("KeySpec", full: key, isStrict: false),
+                try Self("Encoder", full: encoder, isStrict: false),
+                try Self(
+                    "ImportRequest",
+                    full: ImportRequest(
+                        rowsPath: "r", vectorsPath: "v", options: ImportOptions(build: false, strict: true))),
+            ]
+        }
+    }
+}
+
+extension JSONValue {
+    init(encoding value: some Encodable) throws {
+        self = try WireJSON.decode(JSONValue.self, from: WireJSON.encode(value))
+    }
+}
