@@ -158,7 +158,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "DatastoreStorageTests",
-            dependencies: ["DatastoreCore", "DatastoreStorage", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: [
+                "DatastoreCore", "DatastoreStorage", "TestSupport", .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "DatastoreImportTests", dependencies: ["CZlib", "DatastoreCore", "DatastoreImport"],
@@ -194,7 +196,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["capstan", "capstand", "CaptionerClient", "DatastoreCore", "DatastoreImport", "TestSupport"],
+            dependencies: [
+                "capstan", "capstand", "CaptionerClient", "DatastoreCore", "DatastoreImport", "TestSupport",
+            ],
             swiftSettings: settings),
     ],
     cxxLanguageStandard: .cxx17

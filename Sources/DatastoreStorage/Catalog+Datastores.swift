@@ -32,7 +32,8 @@ extension Catalog {
                     .datastoreExists, "name", "datastore \"\(datastore.name)\" exists already")
             }
             let isGoing = try Bool.fetchOne(
-                database, sql: "SELECT EXISTS (SELECT 1 FROM deletions WHERE datastore = ?)", arguments: [datastore.name])
+                database, sql: "SELECT EXISTS (SELECT 1 FROM deletions WHERE datastore = ?)",
+                arguments: [datastore.name])
             guard isGoing != true else {
                 throw DatastoreError(
                     .datastoreBusy, "the files of the deleted datastore \"\(datastore.name)\" are still being removed")
@@ -129,7 +130,8 @@ extension Catalog {
 
     static func existingDatastore(_ name: String, _ database: Database) throws -> DatastoreRecord {
         guard let datastore = try datastore(name, database) else {
-            throw DatastoreError(.unknownDatastore, "no datastore \"\(name)\"; `capstan datastore list` shows what there is")
+            throw DatastoreError(
+                .unknownDatastore, "no datastore \"\(name)\"; `capstan datastore list` shows what there is")
         }
         return datastore
     }

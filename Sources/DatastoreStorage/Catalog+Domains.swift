@@ -26,7 +26,8 @@ extension Catalog {
                 guard let latest = try Self.latestVersion(of: binding.name, database) else {
                     throw DatastoreError(
                         .noVersion,
-                        "datastore \"\(binding.name)\" has no version yet; `capstan import \(binding.name) ROWS` makes one")
+                        "datastore \"\(binding.name)\" has no version yet; `capstan import \(binding.name) ROWS` makes one"
+                    )
                 }
                 return BoundDatastore(name: binding.name, version: latest.id.number, followsLatest: true)
             }
@@ -50,7 +51,8 @@ extension Catalog {
                     .revisionConflict,
                     "domain \"\(name)\" is at revision \(current.revision), expected \(expected); look again and retry")
             case (.revision(let expected), nil):
-                throw DatastoreError(.revisionConflict, "domain \"\(name)\" does not exist, expected revision \(expected)")
+                throw DatastoreError(
+                    .revisionConflict, "domain \"\(name)\" does not exist, expected revision \(expected)")
             case (.absent, let current?):
                 throw DatastoreError(
                     .revisionConflict, "domain \"\(name)\" exists at revision \(current.revision), expected none")

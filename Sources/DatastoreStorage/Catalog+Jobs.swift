@@ -25,7 +25,8 @@ extension Catalog {
     /// - Throws: `unknown_job`.
     package func request(ofJob id: String) throws -> JobRequest {
         try pool.read { database in
-            guard let text = try String.fetchOne(database, sql: "SELECT request FROM jobs WHERE id = ?", arguments: [id])
+            guard
+                let text = try String.fetchOne(database, sql: "SELECT request FROM jobs WHERE id = ?", arguments: [id])
             else { throw DatastoreError(.unknownJob, "no job \"\(id)\"") }
             return try WireJSON.decode(JobRequest.self, from: Data(text.utf8))
         }
@@ -49,7 +50,8 @@ extension Catalog {
                     WHERE id = ?
                     """,
                 arguments: [
-                    phase.rawValue, counts.seen, counts.accepted, counts.replaced, counts.duplicate, counts.rejected, id,
+                    phase.rawValue, counts.seen, counts.accepted, counts.replaced, counts.duplicate, counts.rejected,
+                    id,
                 ])
         }
     }

@@ -37,6 +37,7 @@ package enum DurableFiles {
     }
 
     static func failure(_ action: String, _ url: URL) -> DatastoreError {
-        DatastoreError(.storageFailed, "could not \(action) \(url.lastPathComponent): \(String(cString: strerror(errno)))")
+        DatastoreError(
+            .storageFailed, "could not \(action) \(url.lastPathComponent): \(String(cString: strerror(errno)))")
     }
 }

@@ -10,7 +10,8 @@ enum EntryColumns {
     static func arguments(_ fields: EntryFields) throws -> [(any DatabaseValueConvertible)?] {
         let payload = try fields.payload.map { String(decoding: try WireJSON.encode($0), as: UTF8.self) }
         return [
-            fields.externalID, fields.text, fields.imageID, fields.origin?.rawValue, fields.lang, fields.source, payload,
+            fields.externalID, fields.text, fields.imageID, fields.origin?.rawValue, fields.lang, fields.source,
+            payload,
         ]
     }
 

@@ -98,7 +98,8 @@ package final class PendingChanges: Sendable {
 
     package func isCommitted(job: String) throws -> Bool {
         try queue.read { database in
-            try Bool.fetchOne(database, sql: "SELECT committed FROM batches WHERE job_id = ?", arguments: [job]) ?? false
+            try Bool.fetchOne(database, sql: "SELECT committed FROM batches WHERE job_id = ?", arguments: [job])
+                ?? false
         }
     }
 

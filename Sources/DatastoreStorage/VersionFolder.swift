@@ -18,7 +18,8 @@ package struct VersionFolder: Sendable {
         }
         if let expected = manifestSHA256, FileDigest.sha256(data) != expected {
             throw DatastoreError(
-                .versionDamaged, "\(id): \(Manifest.fileName) has SHA-256 \(FileDigest.sha256(data)), expected \(expected)")
+                .versionDamaged,
+                "\(id): \(Manifest.fileName) has SHA-256 \(FileDigest.sha256(data)), expected \(expected)")
         }
         manifest = try Manifest.read(data)
         guard manifest.id == id else {

@@ -85,9 +85,12 @@ extension CapstanEngine {
         let info = try changes.withLock { _ in
             // A version that was published since `latest` was resolved moves the domain here, not one job later.
             let current = try catalog.newest(datastores)
-            let versions = try current == datastores ? versions : current.map {
-                try open(VersionID(datastore: $0.name, number: $0.version))
-            }
+            let versions =
+                try current == datastores
+                ? versions
+                : current.map {
+                    try open(VersionID(datastore: $0.name, number: $0.version))
+                }
             let info = try catalog.setDomain(
                 name, datastores: current, defaults: defaults, reason: reason, restored: restored,
                 precondition: precondition, at: Date())

@@ -115,7 +115,8 @@ extension CapstanEngine {
                 logger.info(
                     "job ended",
                     metadata: [
-                        "job": "\(job.id)", "datastore": "\(job.datastore)", "seconds": "\(ContinuousClock.now - started)",
+                        "job": "\(job.id)", "datastore": "\(job.datastore)",
+                        "seconds": "\(ContinuousClock.now - started)",
                     ])
             } catch is CancellationError {
                 // The daemon stops. The job is in the catalog with its request, its sources stay: it starts again.
@@ -127,8 +128,10 @@ extension CapstanEngine {
                 try? catalog.finish(job: job.id, state: .failed, error: failure, at: Date())
                 logger.warning(
                     "job failed",
-                    metadata: ["job": "\(job.id)", "datastore": "\(job.datastore)", "code": "\(failure.code)",
-                        "detail": "\(failure.detail)"])
+                    metadata: [
+                        "job": "\(job.id)", "datastore": "\(job.datastore)", "code": "\(failure.code)",
+                        "detail": "\(failure.detail)",
+                    ])
             }
         }
     }

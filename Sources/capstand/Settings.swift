@@ -43,7 +43,8 @@ struct Settings {
         guard let level = Logger.Level(rawValue: levelName) else {
             throw DatastoreError(
                 .invalidValue,
-                "--log-level: got \(levelName), expected \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
+                "--log-level: got \(levelName), expected \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
         }
         logLevel = level
         func positive(_ name: String, _ fallback: Int) throws -> Int {
@@ -71,11 +72,14 @@ struct Settings {
         guard let colon = listen.lastIndex(of: ":"), let port = Int(listen[listen.index(after: colon)...]),
             (0...65535).contains(port), colon != listen.startIndex
         else {
-            throw DatastoreError(.invalidValue, "--listen: got \(listen), expected host:port, for example 127.0.0.1:7411")
+            throw DatastoreError(
+                .invalidValue, "--listen: got \(listen), expected host:port, for example 127.0.0.1:7411")
         }
         let host = listen[..<colon].trimmingCharacters(in: ["[", "]"])
-        let isLoopback = host == "localhost" || host == "::1" || host.split(separator: ".").count == 4
-            && host.hasPrefix("127.") && host.split(separator: ".").allSatisfy { UInt8($0) != nil }
+        let isLoopback =
+            host == "localhost" || host == "::1"
+            || host.split(separator: ".").count == 4
+                && host.hasPrefix("127.") && host.split(separator: ".").allSatisfy { UInt8($0) != nil }
         guard isLoopback else {
             throw DatastoreError(
                 .listenRefused,
@@ -100,7 +104,8 @@ struct Settings {
         guard let fatal = PublishStep(rawValue: name) else {
             throw DatastoreError(
                 .invalidValue,
-                "fault-kill-after: got \(name), expected \(PublishStep.allCases.map(\.rawValue).joined(separator: ", "))")
+                "fault-kill-after: got \(name), expected \(PublishStep.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
         }
         return { step in
             if step == fatal { kill(getpid(), SIGKILL) }

@@ -17,7 +17,9 @@ struct CommandTests {
         let daemon = try await Daemon(dataDirectory: directory.file("data"))
         let capstan = CommandLineTool("capstan", environment: ["CAPSTAN_URL": "http://\(daemon.address)"])
         for name in ["everyday-photos", "views-from-above"] {
-            #expect(try capstan.run("datastore", "create", name, "--kind", "captions", "--key", "text:384:cosine").exitCode == 0)
+            #expect(
+                try capstan.run("datastore", "create", name, "--kind", "captions", "--key", "text:384:cosine").exitCode
+                    == 0)
             let imported = try capstan.run(
                 "import", name, path(name, "captions.ndjson"), "--vectors", path(name, "captions.f16.npy"), "--json")
             #expect(imported.exitCode == 0, "\(imported.errors)")
@@ -38,7 +40,8 @@ struct CommandTests {
             try WireJSON.decode(QueryAnswer.self, from: Data($0.utf8))
         }
         #expect(answers.count == 3)
-        #expect(answers.allSatisfy { $0.results.count == 2 && $0.results.allSatisfy { $0.datastore == "everyday-photos" } })
+        #expect(
+            answers.allSatisfy { $0.results.count == 2 && $0.results.allSatisfy { $0.datastore == "everyday-photos" } })
 
         #expect(try capstan.run("domain", "set", "camera", "views-from-above@1", "--if-revision", "1").exitCode == 0)
         let conflict = try capstan.run("domain", "set", "camera", "views-from-above@1", "--if-revision", "1")
@@ -78,7 +81,8 @@ struct CommandTests {
         let fromFile = try capstan.run("query", "shop", "--vector", file.path, "-k", "3", "--json")
         let fromInput = try capstan.run("query", "shop", "--vector", "-", "-k", "3", "--json", input: json)
         let fromNumpy = try capstan.run(
-            "query", "shop", "--vectors", path("shop-products", "questions.f16.npy"), "--rows", "7:8", "-k", "3", "--json")
+            "query", "shop", "--vectors", path("shop-products", "questions.f16.npy"), "--rows", "7:8", "-k", "3",
+            "--json")
         #expect(fromFile.exitCode == 0 && fromFile.output == fromInput.output && fromFile.output == fromNumpy.output)
         #expect(fromFile.output.contains(#""score":"#))
         #expect(try await daemon.stop() == 0)

@@ -188,8 +188,8 @@ extension CapstanEngine {
 
 /// Expects that `body` throws a `DatastoreError` with `code`, and returns it.
 @discardableResult
-func expectError(
-    _ code: ErrorCode, sourceLocation: SourceLocation = #_sourceLocation, _ body: () async throws -> some Any
+func expectError<Value>(
+    _ code: ErrorCode, sourceLocation: SourceLocation = #_sourceLocation, _ body: () async throws -> Value
 ) async -> DatastoreError? {
     do {
         let value = try await body()

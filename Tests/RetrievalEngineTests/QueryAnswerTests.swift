@@ -277,9 +277,14 @@ struct QueryAnswerTests {
             #expect(first.results.map(\.text) == ["a1", "b2", "a3", "b3", "b1", "a2"])
             #expect(first.results.map(\.datastore) == ["a", "b", "a", "b", "b", "a"])
             #expect(first.results.map(\.version) == [1, 1, 1, 1, 1, 1])
-            // Ids 1 of both at score 0 would tie: the order of the bindings decides.
-            let tied = try await engine.ask("ba", [0, 1], QueryOptions(k: 6))
-            #expect(tied.results.map(\.text) == ["b1", "a2", "b3", "a1", "b2", "a3"])
+            // Equal scores and equal ids: the order of the bindings decides.
+            try await engine.importRows([TestRow("b4", [1, 0])], into: "b")
+            try await engine.importRows([TestRow("a4", [1, 0])], into: "a")
+            let abTied = try await engine.ask("ab", [1, 0], QueryOptions(k: 5))
+            #expect(abTied.results.map(\.text) == ["a1", "b2", "a3", "a4", "b4"])
+            let baTied = try await engine.ask("ba", [1, 0], QueryOptions(k: 5))
+            #expect(baTied.results.map(\.text) == ["a1", "b2", "a3", "b4", "a4"])
+            #expect(baTied.results.map(\.id) == [1, 2, 3, 4, 4])
         }
     }
 

@@ -30,7 +30,7 @@ struct QueryErrorTests {
             }
             await expectError(.vectorZero) { try await engine.ask("c", [0, -0.0, 0, 0]) }
             #expect(try await engine.ask("p", [0, 0, 0, 0]).results.map(\.id) == [1, 2, 3, 4])
-            for wrong in [[Float]](arrayLiteral: [1], [1, 0, 0], [1, 0, 0, 0, 0]) {
+            for wrong: [Float] in [[1], [1, 0, 0], [1, 0, 0, 0, 0]] {
                 let error = await expectError(.vectorDimMismatch) { try await engine.ask("c", wrong) }
                 #expect(error?.detail.contains("got \(wrong.count) numbers, expected 4") == true)
                 #expect(error?.errors.first?.field == "query.vector")
@@ -57,7 +57,7 @@ struct QueryErrorTests {
         try await Self.withDomain { engine in
             let error = await expectError(.unknownDomain) { try await engine.ask("nowhere", [1, 0, 0, 0]) }
             #expect(error?.detail.contains("\"nowhere\"") == true)
-            _ = try await engine.deleteDomain("c")
+            try await engine.deleteDomain("c")
             await expectError(.unknownDomain) { try await engine.ask("c", [1, 0, 0, 0]) }
         }
     }

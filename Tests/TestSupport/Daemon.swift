@@ -11,7 +11,9 @@ package final class Daemon: @unchecked Sendable {
     package struct DidNotStart: Error, CustomStringConvertible {
         package let exitCode: Int32?
         package let log: String
-        package var description: String { "capstand did not start (exit code \(exitCode.map(String.init) ?? "none")): \(log)" }
+        package var description: String {
+            "capstand did not start (exit code \(exitCode.map(String.init) ?? "none")): \(log)"
+        }
     }
 
     /// Where the built products are: beside the test bundle.
@@ -49,7 +51,8 @@ package final class Daemon: @unchecked Sendable {
         while found == nil {
             found = (try? String(contentsOf: readyFile, encoding: .utf8)).map { $0.trimmingCharacters(in: .newlines) }
             guard found != nil || process.isRunning else {
-                throw DidNotStart(exitCode: process.terminationStatus, log: (try? String(contentsOf: log, encoding: .utf8)) ?? "")
+                throw DidNotStart(
+                    exitCode: process.terminationStatus, log: (try? String(contentsOf: log, encoding: .utf8)) ?? "")
             }
             try await Task.sleep(for: .milliseconds(10))
         }

@@ -45,7 +45,8 @@ package struct Vectors: Sendable, Equatable {
 
     /// The bytes of a version 1.0 `.npy` file.
     package func npy(_ element: Element = .f32) -> Data {
-        var header = "{'descr': '<\(element == .f16 ? "f2" : "f4")', 'fortran_order': False, 'shape': (\(count), \(dim)), }"
+        var header =
+            "{'descr': '<\(element == .f16 ? "f2" : "f4")', 'fortran_order': False, 'shape': (\(count), \(dim)), }"
         header += String(repeating: " ", count: (64 - (10 + header.utf8.count + 1) % 64) % 64) + "\n"
         var data = Data([0x93]) + Data("NUMPY".utf8) + Data([1, 0])
         withUnsafeBytes(of: UInt16(header.utf8.count).littleEndian) { data.append(contentsOf: $0) }

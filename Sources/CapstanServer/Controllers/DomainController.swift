@@ -67,7 +67,8 @@ struct DomainController {
             guard tag.count > 2, tag.hasPrefix("\""), tag.hasSuffix("\""), let number = Int(tag.dropFirst().dropLast())
             else {
                 throw DatastoreError.field(
-                    .invalidValue, "If-Match", "got \(tag), expected the ETag of the domain, for example \"12\" in quotes")
+                    .invalidValue, "If-Match",
+                    "got \(tag), expected the ETag of the domain, for example \"12\" in quotes")
             }
             return .revision(number)
         }

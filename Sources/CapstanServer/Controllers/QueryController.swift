@@ -42,7 +42,9 @@ struct QueryController {
         let options = QueryOptions(
             k: try parameters.integer("k"), excludeImageIDs: parameters.strings("exclude_image_id"),
             dedupe: try parameters.value("dedupe", "none or text") { Dedupe(rawValue: $0) },
-            minScore: try parameters.value("min_score", "a finite number") { Float($0).flatMap { $0.isFinite ? $0 : nil } },
+            minScore: try parameters.value("min_score", "a finite number") {
+                Float($0).flatMap { $0.isFinite ? $0 : nil }
+            },
             prompt: try parameters.flag("prompt") ?? false)
         let count = try parameters.integer("count")
         let body = try await request.bytes(upTo: bodyLimit)

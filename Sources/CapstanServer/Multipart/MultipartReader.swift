@@ -25,7 +25,8 @@ struct MultipartReader {
         let boundary = parameters.lazy.compactMap { Self.value(of: "boundary", in: $0) }.first
         guard let boundary, !boundary.isEmpty, boundary.utf8.count <= 70 else {
             throw DatastoreError(
-                .invalidMultipart, "got Content-Type \"\(contentType)\", expected a boundary of 1 to 70 characters in it")
+                .invalidMultipart,
+                "got Content-Type \"\(contentType)\", expected a boundary of 1 to 70 characters in it")
         }
         delimiter = Array("\r\n--\(boundary)".utf8)
     }

@@ -42,7 +42,8 @@ package struct QueryVectors: Sendable, Equatable {
         }
         guard data.count % MemoryLayout<Float>.size == 0 else {
             throw DatastoreError.field(
-                .invalidBase64, field, "got \(data.count) bytes, expected a multiple of 4 (little-endian 32-bit floats)")
+                .invalidBase64, field, "got \(data.count) bytes, expected a multiple of 4 (little-endian 32-bit floats)"
+            )
         }
         return data.withUnsafeBytes(floats)
     }
@@ -66,7 +67,9 @@ package struct QueryVectors: Sendable, Equatable {
             UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
             count = buffer.count
             #if _endian(big)
-                for index in 0..<count { buffer[index] = Float(bitPattern: UInt32(littleEndian: buffer[index].bitPattern)) }
+                for index in 0..<count {
+                    buffer[index] = Float(bitPattern: UInt32(littleEndian: buffer[index].bitPattern))
+                }
             #endif
         }
     }

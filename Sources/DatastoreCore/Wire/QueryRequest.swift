@@ -109,7 +109,8 @@ public enum QueryInput: Codable, Sendable, Hashable {
             }
             guard row.count == dim else {
                 throw DatastoreError.field(
-                    .vectorsRagged, "query.vectors[\(count)]", "got \(row.count) numbers, expected \(dim) as in the first")
+                    .vectorsRagged, "query.vectors[\(count)]",
+                    "got \(row.count) numbers, expected \(dim) as in the first")
             }
             values += row
             count += 1

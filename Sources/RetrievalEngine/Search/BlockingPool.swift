@@ -34,7 +34,8 @@ package final class BlockingPool: Sendable {
         defer { inFlightCount.wrappingSubtract(1, ordering: .relaxed) }
         guard ahead < threads + queueLimit else {
             throw DatastoreError(
-                .overloaded, "\(ahead) calls run or wait in the \(name) pool, its limit is \(threads + queueLimit); retry")
+                .overloaded,
+                "\(ahead) calls run or wait in the \(name) pool, its limit is \(threads + queueLimit); retry")
         }
         return try await pool.runIfActive(body)
     }
