@@ -90,7 +90,10 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_state ON jobs (state);
 CREATE INDEX jobs_by_datastore ON jobs (datastore);
 
--- Datastores whose files are still to be removed.
+-- Datastores that were deleted. A new one of the same name goes on with the version numbers, so that no revision of a
+-- domain can come to mean something else.
 CREATE TABLE deletions (
-    datastore TEXT NOT NULL PRIMARY KEY
+    datastore TEXT NOT NULL PRIMARY KEY,
+    last_version INTEGER NOT NULL,
+    files_removed INTEGER NOT NULL DEFAULT 0 CHECK (files_removed IN (0, 1))
 ) STRICT, WITHOUT ROWID;

@@ -32,7 +32,7 @@ extension Catalog {
                     .datastoreExists, "name", "datastore \"\(datastore.name)\" exists already")
             }
             let isGoing = try Bool.fetchOne(
-                database, sql: "SELECT EXISTS (SELECT 1 FROM deletions WHERE datastore = ?)",
+                database, sql: "SELECT EXISTS (SELECT 1 FROM deletions WHERE datastore = ? AND files_removed = 0)",
                 arguments: [datastore.name])
             guard isGoing != true else {
                 throw DatastoreError(
@@ -113,19 +113,26 @@ extension Catalog {
                 throw DatastoreError(
                     .datastoreBusy, "\(jobs ?? 0) jobs work on datastore \"\(name)\"; wait until they have ended")
             }
+            let last = try Self.nextVersionNumber(of: name, database) - 1
             try database.execute(sql: "DELETE FROM datastores WHERE name = ?", arguments: [name])
-            try database.execute(sql: "INSERT OR IGNORE INTO deletions (datastore) VALUES (?)", arguments: [name])
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO deletions (datastore, last_version) VALUES (?, ?)",
+                arguments: [name, last])
         }
     }
 
     /// Deleted datastores whose files may still be there.
     package func deletions() throws -> [String] {
-        try pool.read { try String.fetchAll($0, sql: "SELECT datastore FROM deletions ORDER BY 1") }
+        try pool.read {
+            try String.fetchAll($0, sql: "SELECT datastore FROM deletions WHERE files_removed = 0 ORDER BY 1")
+        }
     }
 
     /// Notes that the files of a deleted datastore are gone.
     package func finishDeletion(of name: String) throws {
-        try pool.write { try $0.execute(sql: "DELETE FROM deletions WHERE datastore = ?", arguments: [name]) }
+        try pool.write {
+            try $0.execute(sql: "UPDATE deletions SET files_removed = 1 WHERE datastore = ?", arguments: [name])
+        }
     }
 
     static func existingDatastore(_ name: String, _ database: Database) throws -> DatastoreRecord {

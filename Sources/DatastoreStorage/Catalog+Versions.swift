@@ -81,6 +81,11 @@ extension Catalog {
         }
     }
 
+    /// The number of the version that is built next; numbers only go up, also over a deletion.
+    package func nextVersionNumber(of datastore: String) throws -> Int {
+        try pool.read { try Self.nextVersionNumber(of: datastore, $0) }
+    }
+
     package func latestVersion(of datastore: String) throws -> VersionRecord? {
         try pool.read { try Self.latestVersion(of: datastore, $0) }
     }
@@ -123,6 +128,17 @@ extension Catalog {
                 sql: "UPDATE versions SET state = 'damaged', detail = ? WHERE datastore = ? AND number = ?",
                 arguments: [detail, id.datastore, id.number])
         }
+    }
+
+    static func nextVersionNumber(of datastore: String, _ database: Database) throws -> Int {
+        let last = try Int.fetchOne(
+            database,
+            sql: """
+                SELECT max(number) FROM (
+                    SELECT number FROM versions WHERE datastore = ?
+                    UNION ALL SELECT last_version FROM deletions WHERE datastore = ?)
+                """, arguments: [datastore, datastore])
+        return (last ?? 0) + 1
     }
 
     static func latestVersion(of datastore: String, _ database: Database) throws -> VersionRecord? {

@@ -3,6 +3,7 @@ package import DatastoreStorage
 package import Foundation
 import Logging
 import Synchronization
+import VectorIndex
 
 extension CapstanEngine {
     /// A name for a job that is not used yet.
@@ -123,7 +124,7 @@ extension CapstanEngine {
                 try? catalog.requeue(job: job.id)
                 logger.notice("job put off until the next start", metadata: ["job": "\(job.id)"])
             } catch {
-                let failure = Self.failure(error)
+                let failure = failure(error, of: job)
                 try? DurableFiles.remove(directory.staging(job: job.id))
                 try? catalog.finish(job: job.id, state: .failed, error: failure, at: Date())
                 logger.warning(
@@ -171,7 +172,7 @@ extension CapstanEngine {
         }
         try catalog.start(job: job.id, phase: .building, at: Date())
         let base = try catalog.latestVersion(of: job.datastore).map { try open($0.id) }
-        let id = VersionID(datastore: job.datastore, number: (base?.id.number ?? 0) + 1)
+        let id = VersionID(datastore: job.datastore, number: try catalog.nextVersionNumber(of: job.datastore))
         let staged = directory.staging(job: job.id).appending(path: "version")
         // What an earlier attempt has left; neither was ever published.
         try DurableFiles.remove(staged)
@@ -211,10 +212,17 @@ extension CapstanEngine {
             ])
     }
 
-    private static func failure(_ error: any Error) -> JobFailure {
-        if let error = error as? DatastoreError {
-            return JobFailure(code: error.code.rawValue, detail: error.detail)
+    private func failure(_ error: any Error, of job: JobQueue.Job) -> JobFailure {
+        let code: ErrorCode
+        var detail: String
+        switch error {
+        case let error as DatastoreError: (code, detail) = (error.code, error.detail)
+        case let error as FaissError: (code, detail) = (.indexFailed, error.description)
+        default: (code, detail) = (.storageFailed, "\(error)")
         }
-        return JobFailure(code: ErrorCode.storageFailed.rawValue, detail: "\(error)")
+        if let isKept = try? pendingChanges(job.datastore).isCommitted(job: job.id), isKept {
+            detail += "; its rows are kept as pending changes, `capstan reindex \(job.datastore)` builds again"
+        }
+        return JobFailure(code: code.rawValue, detail: detail)
     }
 }

@@ -47,10 +47,10 @@ extension CapstanEngine {
         for folder in folders.sorted() {
             guard let number = Int(folder), !known.contains(number) else { continue }
             let id = VersionID(datastore: datastore.name, number: number)
-            let latest = try catalog.latestVersion(of: datastore.name)?.id.number ?? 0
+            let next = try catalog.nextVersionNumber(of: datastore.name)
             do {
-                guard number == latest + 1 else {
-                    throw DatastoreError(.versionDamaged, "\(id) does not follow version \(latest)")
+                guard number == next else {
+                    throw DatastoreError(.versionDamaged, "the next version is \(next)")
                 }
                 try adopt(id)
                 noteRecovery("finished publishing \(id)")

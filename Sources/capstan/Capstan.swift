@@ -1,4 +1,5 @@
 import ArgumentParser
+import DatastoreCore
 import Foundation
 
 /// The client of `capstand`, for people and for scripts.
@@ -17,6 +18,7 @@ struct Capstan: AsyncParsableCommand {
 
             Exit codes: 0 done, 1 refused or failed, 2 not a command that capstan knows, 3 capstand not reachable.
             """,
+        version: Release.version,
         subcommands: [
             DatastoreCommand.self, ImportCommand.self, VersionsCommand.self, ReindexCommand.self,
             DomainCommand.self, QueryCommand.self, JobsCommand.self, StatusCommand.self,

@@ -3,6 +3,7 @@ import CapstanServer
 import DatastoreCore
 import Foundation
 import Logging
+import NIOCore
 import RetrievalEngine
 import ServiceLifecycle
 import UnixSignals
@@ -33,7 +34,8 @@ struct Capstand: AsyncParsableCommand {
         do {
             let settings = try await Settings(flags)
             try await serve(settings)
-        } catch let error as DatastoreError {
+        } catch {
+            let error = Self.explained(error)
             FileHandle.standardError.write(Data("capstand: \(error.detail) (\(error.code.rawValue))\n".utf8))
             throw ExitCode(1)
         }
@@ -59,12 +61,15 @@ struct Capstand: AsyncParsableCommand {
                     .init(service: engine), .init(service: readyFile), .init(service: application),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        do {
-            try await group.run()
-        } catch let error as DatastoreError {
-            throw error
-        } catch {
-            throw DatastoreError(.listenRefused, "could not serve on \(settings.listen): \(error)")
+        try await group.run()
+    }
+
+    /// What ended the daemon, in the words of its errors.
+    private static func explained(_ error: any Error) -> DatastoreError {
+        switch error {
+        case let error as DatastoreError: error
+        case let error as IOError: DatastoreError(.listenRefused, "could not listen: \(error.localizedDescription)")
+        default: DatastoreError(.storageFailed, "could not open the data directory: \(error)")
         }
     }
 }

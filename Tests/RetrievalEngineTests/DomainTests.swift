@@ -56,7 +56,7 @@ struct DomainTests {
             #expect(onDisk == ["entries.sqlite", "manifest.json", "text.faiss", "text.vectors"])
             #expect(version.files?.map(\.name).sorted() == onDisk.filter { $0 != "manifest.json" })
             let bytes = try onDisk.reduce(0) {
-                $0 + (try FileManager.default.attributesOfItem(atPath: folder.appending(path: $1).path)[.size] as? Int ?? 0)
+                $0 + (try Data(contentsOf: folder.appending(path: $1)).count)
             }
             #expect(version.bytes == Int64(bytes))
             for file in version.files ?? [] {
@@ -188,7 +188,8 @@ struct DomainTests {
                         let request = SetDomainRequest(
                             datastores: [DatastoreBinding(name: "d")], defaults: QueryDefaults(k: k))
                         do {
-                            return try await engine.setDomain("street", request, precondition: .revision(1)).revision == 2
+                            return try await engine.setDomain("street", request, precondition: .revision(1)).revision
+                                == 2
                         } catch let error as DatastoreError where error.code == .revisionConflict {
                             return false
                         }
@@ -306,9 +307,10 @@ struct DomainTests {
             #expect(try await engine.datastores(.init()).map(\.name) == ["a", "b"])
             #expect(try await engine.datastores(.init(limit: 1, after: "a")).map(\.name) == ["b"])
             let b = try await engine.datastore("b")
-            #expect(b.keys == [
-                KeySpec(name: "text", dim: 3, metric: .innerProduct, encoder: Encoder(model: "m", revision: "r"))
-            ])
+            #expect(
+                b.keys == [
+                    KeySpec(name: "text", dim: 3, metric: .innerProduct, encoder: Encoder(model: "m", revision: "r"))
+                ])
             let described = try await engine.updateDatastore("b", UpdateDatastoreRequest(description: "words"))
             #expect(described.description == "words")
             let licensed = try await engine.updateDatastore("b", UpdateDatastoreRequest(licence: "CC0-1.0"))

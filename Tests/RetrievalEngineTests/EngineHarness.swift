@@ -23,16 +23,14 @@ struct EngineHarness {
     /// The layout of the data directory.
     var directory: DataDirectory { DataDirectory(root: data) }
 
+    /// What engines are told unless a test says otherwise.
+    var configuration: EngineConfiguration { EngineConfiguration(dataDirectory: data, importRoots: [sources]) }
+
     /// Runs an engine as a service, gives it to `body` once it is loaded, then stops it gracefully.
-    ///
-    /// - Parameter data: another data directory, for example a copy.
     func run<Value: Sendable>(
-        data: URL? = nil, configure: (inout EngineConfiguration) -> Void = { _ in },
-        _ body: (CapstanEngine) async throws -> Value
+        _ configuration: EngineConfiguration? = nil, _ body: (CapstanEngine) async throws -> Value
     ) async throws -> Value {
-        var configuration = EngineConfiguration(dataDirectory: data ?? self.data, importRoots: [sources])
-        configure(&configuration)
-        let engine = try await Self.open(configuration)
+        let engine = try await Self.open(configuration ?? self.configuration)
         let services = ServiceGroup(services: [engine], logger: Self.logger)
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await services.run() }
@@ -72,7 +70,8 @@ struct TestRow: Sendable, Equatable {
     var vector: [Float]
     var more: [String: JSONValue] = [:]
 
-    init(_ text: String, _ vector: [Float], id: String? = nil, imageID: String? = nil, more: [String: JSONValue] = [:]) {
+    init(_ text: String, _ vector: [Float], id: String? = nil, imageID: String? = nil, more: [String: JSONValue] = [:])
+    {
         self.id = id
         self.text = text
         self.imageID = imageID
@@ -181,7 +180,8 @@ extension CapstanEngine {
             precondition: .none)
     }
 
-    func ask(_ domain: String, _ vector: [Float], _ options: QueryOptions = QueryOptions()) async throws -> QueryAnswer {
+    func ask(_ domain: String, _ vector: [Float], _ options: QueryOptions = QueryOptions()) async throws -> QueryAnswer
+    {
         try await answer(QueryVectors(values: vector, count: 1), of: domain, options: options)
     }
 }

@@ -1,4 +1,5 @@
 import DatastoreCore
+import DatastoreStorage
 import Foundation
 import RetrievalEngine
 import TestSupport
@@ -427,8 +428,10 @@ struct ImportJobTests {
             #expect(job.counts.accepted == 2)
             #expect(try await engine.jobs(datastore: nil, state: nil, .init()).count == 1)
         }
-        try await harness.run(configure: { $0.importRoots = [] }) { engine in
-            await expectError(.importByPathDisabled) {
+        var configuration = harness.configuration
+        configuration.importRoots = []
+        try await harness.run(configuration) { engine in
+            _ = await expectError(.importByPathDisabled) {
                 try await engine.submitImport(ImportRequest(rowsPath: outside.path), into: "d")
             }
         }
@@ -447,7 +450,8 @@ struct ImportJobTests {
             #expect(try await engine.jobs(datastore: nil, state: nil, .init()).map(\.id) == ids.reversed())
             #expect(try await engine.jobs(datastore: "a", state: nil, .init()).map(\.id) == [ids[2], ids[0]])
             #expect(try await engine.jobs(datastore: "a", state: .succeeded, .init()).map(\.id) == [ids[0]])
-            #expect(try await engine.jobs(datastore: nil, state: nil, .init(limit: 1, after: ids[2])).map(\.id) == [ids[1]])
+            let next = PageRequest(limit: 1, after: ids[2])
+            #expect(try await engine.jobs(datastore: nil, state: nil, next).map(\.id) == [ids[1]])
             await expectError(.unknownJob) { try await engine.job("none") }
             await expectError(.unknownJob) { try await engine.rejects(ofJob: "none") }
         }

@@ -10,7 +10,7 @@ struct OverloadTests {
         let pool = BlockingPool(name: "test", threads: 1, queueLimit: 1)
         let hold = DispatchSemaphore(value: 0)
         let entered = AsyncStream.makeStream(of: Void.self)
-        try await withThrowingTaskGroup(of: Int.self) { group in
+        await withThrowingTaskGroup(of: Int.self) { group in
             group.addTask {
                 try await pool.run {
                     entered.continuation.yield()
@@ -47,7 +47,7 @@ struct OverloadTests {
             }
             for await _ in entered.stream { break }
             let waiting = await withThrowingTaskGroup(of: Void.self) { inner in
-                inner.addTask { try await pool.run { Issue.record("a cancelled call was run") } }
+                inner.addTask { try await pool.run { _ = Issue.record("a cancelled call was run") } }
                 while pool.inFlight < 2 { await Task.yield() }
                 inner.cancelAll()
                 return await inner.nextResult()
@@ -72,16 +72,16 @@ struct OverloadTests {
         let harness = try EngineHarness()
         let rows = TestRow.several(3000, dim: 64, seed: 70)
         let queries = Vectors(clustered: 64, dim: 64, seed: 71)
-        try await harness.run(configure: {
-            $0.searchThreads = 1
-            $0.searchQueueLimit = 1
-        }) { engine in
+        var configuration = harness.configuration
+        configuration.searchThreads = 1
+        configuration.searchQueueLimit = 1
+        try await harness.run(configuration) { engine in
             try await engine.create("d", dim: 64)
             try await engine.importRows(rows, into: "d")
             try await engine.bind("street", "d")
             let vectors = try QueryVectors(values: queries.values, count: 64)
             let expected = try await engine.answers(vectors, of: "street", options: QueryOptions(k: 100))
-            let (answered, refused) = try await withThrowingTaskGroup(of: Bool.self) { group in
+            let answered = try await withThrowingTaskGroup(of: Bool.self) { group in
                 for _ in 0..<50 {
                     group.addTask {
                         do {
@@ -93,11 +93,10 @@ struct OverloadTests {
                         }
                     }
                 }
-                return try await group.reduce(into: (0, 0)) { $1 ? ($0.0 += 1) : ($0.1 += 1) }
+                return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
             }
             #expect(answered > 0)
-            #expect(refused > 0)
-            #expect(answered + refused == 50)
+            #expect(answered < 50)
             // And then it has time again.
             #expect(try await engine.answers(vectors, of: "street", options: QueryOptions(k: 100)) == expected)
             #expect(try await engine.status().searchesInFlight == 0)

@@ -1,4 +1,5 @@
 import DatastoreCore
+import DatastoreStorage
 import Foundation
 import RetrievalEngine
 import TestSupport
@@ -24,14 +25,18 @@ struct QueryAnswerTests {
 
     private static func questions(_ name: String) throws -> (vectors: Vectors, imageIDs: [String]) {
         struct Question: Decodable {
-            var image_id: String
+            var imageID: String
+
+            enum CodingKeys: String, CodingKey {
+                case imageID = "image_id"
+            }
         }
         let folder = TestData.samples.appending(path: name)
         let lines = try String(contentsOf: folder.appending(path: "questions.ndjson"), encoding: .utf8)
             .split(separator: "\n")
         return (
             try Vectors(npy: folder.appending(path: "questions.f16.npy")),
-            try lines.map { try WireJSON.decode(Question.self, from: Data($0.utf8)).image_id }
+            try lines.map { try WireJSON.decode(Question.self, from: Data($0.utf8)).imageID }
         )
     }
 

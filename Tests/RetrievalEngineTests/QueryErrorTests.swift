@@ -8,10 +8,10 @@ import Testing
 struct QueryErrorTests {
     private static func withDomain(_ body: @Sendable (CapstanEngine) async throws -> Void) async throws {
         let harness = try EngineHarness()
-        try await harness.run(configure: {
-            $0.maximumK = 50
-            $0.maximumBatch = 6
-        }) { engine in
+        var configuration = harness.configuration
+        configuration.maximumK = 50
+        configuration.maximumBatch = 6
+        try await harness.run(configuration) { engine in
             try await engine.create("cosine", dim: 4)
             try await engine.importRows(TestRow.several(20, dim: 4, seed: 1), into: "cosine")
             try await engine.bind("c", "cosine")

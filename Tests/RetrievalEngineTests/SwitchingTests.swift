@@ -1,4 +1,5 @@
 import DatastoreCore
+import DatastoreStorage
 import Foundation
 import RetrievalEngine
 import Synchronization
@@ -109,7 +110,9 @@ struct SwitchingTests {
             try await engine.importRows(Array(rows[0..<3]), into: "d")
             try await engine.bind("street", "d")
         }
-        try await harness.run(configure: { $0.onPublishStep = { gate.pass($0) } }) { engine in
+        var configuration = harness.configuration
+        configuration.onPublishStep = { gate.pass($0) }
+        try await harness.run(configuration) { engine in
             defer { gate.open() }
             let old = try await engine.ask("street", rows[0].vector, QueryOptions(k: 3))
             let job = try await engine.submit(TestRow.ndjson(Array(rows[3..<6])), into: "d")
@@ -122,8 +125,7 @@ struct SwitchingTests {
                     #expect(answer.results.allSatisfy { $0.version == 2 })
                 } else {
                     #expect(answer == old)
-                    // A job that works on it keeps the datastore, whoever asks. (While the catalog is about to
-                    // change, changes wait.)
+                    // Other domains change meanwhile; only between catalog and snapshot they wait.
                     if step != .cataloged {
                         try await engine.bind("other", "d@1")
                         try await engine.deleteDomain("other")
@@ -140,7 +142,9 @@ struct SwitchingTests {
     @Test func aDatastoreIsNotDeletedUnderAJob() async throws {
         let harness = try EngineHarness()
         let gate = PublishGate()
-        try await harness.run(configure: { $0.onPublishStep = { gate.pass($0) } }) { engine in
+        var configuration = harness.configuration
+        configuration.onPublishStep = { gate.pass($0) }
+        try await harness.run(configuration) { engine in
             defer { gate.open() }
             try await engine.create("d")
             let job = try await engine.submit(TestRow.ndjson(TestRow.several(3, seed: 61)), into: "d")
