@@ -44,18 +44,23 @@ struct QueryParameters {
 extension PageRequest {
     static let parameters: Set<String> = ["limit", "cursor"]
 
+    /// - Parameter isKey: whether a cursor's content can be a key of the list; another list's would begin it anew.
     /// - Throws: `invalid_value`, `invalid_cursor`.
-    init(_ parameters: QueryParameters) throws {
+    init(_ parameters: QueryParameters, isKey: (String) async throws -> Bool = { _ in true }) async throws {
         let limit = try parameters.integer("limit") ?? 100
         guard (1...PageRequest.maximumLimit).contains(limit) else {
             throw DatastoreError.field(
                 .invalidValue, "limit", "got \(limit), expected 1 to \(PageRequest.maximumLimit)")
         }
-        let after = try parameters.strings("cursor").last.map { cursor in
-            guard let data = Data(base64Encoded: cursor), let key = String(data: data, encoding: .utf8) else {
-                throw DatastoreError.field(.invalidCursor, "cursor", "got \"\(cursor)\", expected a next_cursor")
+        var after: String?
+        if let cursor = parameters.strings("cursor").last {
+            guard let data = Data(base64Encoded: cursor), let key = String(data: data, encoding: .utf8),
+                try await isKey(key)
+            else {
+                throw DatastoreError.field(
+                    .invalidCursor, "cursor", "got \"\(cursor)\", expected a next_cursor of this list")
             }
-            return key
+            after = key
         }
         self.init(limit: limit, after: after)
     }

@@ -46,25 +46,18 @@ package final class EntryReader: Sendable {
         }
     }
 
-    /// The entry with a client's own id.
-    package func entry(externalID: String) throws -> Entry? {
+    /// The entries with these external ids, by external id.
+    package func entries(externalIDs: [String]) throws -> [String: Entry] {
         try read { database in
             let statement = try database.cachedStatement(
                 sql: "SELECT id, \(EntryColumns.list) FROM entries WHERE external_id = ?")
-            return try Row.fetchOne(statement, arguments: [externalID]).map {
-                Entry(id: $0[0], fields: try EntryColumns.fields($0, offset: 1))
+            var found: [String: Entry] = [:]
+            for externalID in externalIDs {
+                found[externalID] = try Row.fetchOne(statement, arguments: [externalID]).map {
+                    Entry(id: $0[0], fields: try EntryColumns.fields($0, offset: 1))
+                }
             }
-        }
-    }
-
-    /// The entries that follow `id`, ascending, at most `limit`.
-    package func entries(after id: Int64, limit: Int) throws -> [Entry] {
-        try read { database in
-            let statement = try database.cachedStatement(
-                sql: "SELECT id, \(EntryColumns.list) FROM entries WHERE id > ? ORDER BY id LIMIT ?")
-            return try Row.fetchAll(statement, arguments: [id, limit]).map {
-                Entry(id: $0[0], fields: try EntryColumns.fields($0, offset: 1))
-            }
+            return found
         }
     }
 

@@ -115,15 +115,19 @@ package final class PendingChanges: Sendable {
         try queue.read { try Int64.fetchOne($0, sql: "SELECT max(sequence) FROM \(Self.committed)") ?? 0 }
     }
 
-    /// The committed change that decides an entry with this external id.
-    package func entry(externalID: String) throws -> PendingEntry? {
+    /// The committed changes that decide the entries with these external ids, by external id.
+    package func entries(externalIDs: [String]) throws -> [String: PendingEntry] {
         try queue.read { database in
             let statement = try database.cachedStatement(
                 sql: """
                     SELECT entry_id, \(EntryColumns.list), vector, half_precision FROM \(Self.committed)
                     WHERE external_id = ? ORDER BY sequence DESC LIMIT 1
                     """)
-            return try Row.fetchOne(statement, arguments: [externalID]).map(Self.pendingEntry)
+            var found: [String: PendingEntry] = [:]
+            for externalID in externalIDs {
+                found[externalID] = try Row.fetchOne(statement, arguments: [externalID]).map(Self.pendingEntry)
+            }
+            return found
         }
     }
 

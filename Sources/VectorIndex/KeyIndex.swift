@@ -42,21 +42,25 @@ package final class KeyIndex: Sendable {
     package func search(_ query: KeyQuery, limit: Int) throws(FaissError) -> [Hit] {
         let wanted = min(limit, count)
         guard wanted > 0 else { return [] }
-        let tolerance = query.tolerance * (metric == .cosine ? 1 : vectors.largestNorm)
-        var fetch = min(count, wanted + Self.spareCandidates)
-        while true {
-            let (hits, lowest) = try candidates(query, fetch: fetch)
-            let isComplete = fetch == count || Double(lowest) + tolerance < Double(hits[wanted - 1].score)
-            if isComplete { return Array(hits.prefix(wanted)) }
-            fetch = min(count, fetch * 2)
+        // No partial sum of FAISS is larger than the product of the norms.
+        let largest = metric == .cosine ? 1 : query.norm * vectors.largestNorm
+        let isInRange = largest < Double(Float.greatestFiniteMagnitude) / 2
+        let tolerance = query.tolerance(ofLargest: largest)
+        var fetch = isInRange ? wanted + Self.spareCandidates : count
+        while fetch < count {
+            let (rows, lowest) = try candidates(query, fetch: fetch)
+            let hits = scored(query, rows)
+            if Double(lowest) + tolerance < Double(hits[wanted - 1].score) { return Array(hits.prefix(wanted)) }
+            fetch *= 2
         }
+        return Array(scored(query, (0..<count).map { Int64($0) }).prefix(wanted))
     }
 
     /// Candidates beyond those wanted, so that one pass is nearly always enough.
     private static let spareCandidates = 12
 
-    /// FAISS's best rows, scored exactly and sorted, and the lowest score that FAISS gave one of them.
-    private func candidates(_ query: KeyQuery, fetch: Int) throws(FaissError) -> ([Hit], lowest: Float) {
+    /// FAISS's best rows, and the lowest score that it gave one of them.
+    private func candidates(_ query: KeyQuery, fetch: Int) throws(FaissError) -> (rows: [Int64], lowest: Float) {
         var rows = [Int64](repeating: -1, count: fetch)
         var scores = [Float](repeating: 0, count: fetch)
         var failure: FaissError?
@@ -72,22 +76,27 @@ package final class KeyIndex: Sendable {
             }
         }
         if let failure { throw failure }
+        guard rows.allSatisfy({ $0 >= 0 }) else {
+            throw FaissError(kind: .unexpected, message: "got fewer than \(fetch) candidates")
+        }
+        return (rows, scores[fetch - 1])
+    }
+
+    /// Rows with their exact scores, best first.
+    private func scored(_ query: KeyQuery, _ rows: [Int64]) -> [Hit] {
         var hits: [Hit] = []
-        hits.reserveCapacity(fetch)
+        hits.reserveCapacity(rows.count)
         query.original.withUnsafeBufferPointer { values in
             guard let base = values.baseAddress else { return }
-            for row in rows where row >= 0 {
+            for row in rows {
                 let (dot, squares) = vectors.dot(base, row: Int(row))
                 let score = metric == .cosine ? dot / (query.norm * squares.squareRoot()) : dot
                 let limit = Double(Float.greatestFiniteMagnitude)
                 hits.append(Hit(row: Int(row), score: Float(max(-limit, min(limit, score)))))
             }
         }
-        guard hits.count == fetch else {
-            throw FaissError(kind: .unexpected, message: "got \(hits.count) candidates, expected \(fetch)")
-        }
         hits.sort { $0.score != $1.score ? $0.score > $1.score : $0.row < $1.row }
-        return (hits, scores[fetch - 1])
+        return hits
     }
 }
 
@@ -99,8 +108,6 @@ package struct KeyQuery: Sendable {
     let forIndex: [Float]
     /// Euclidean norm of the original.
     let norm: Double
-    /// How far a FAISS score can be from the exact one, per unit of norm of the stored vector.
-    let tolerance: Double
 
     package init(_ vector: ArraySlice<Float>, metric: Metric) {
         original = Array(vector)
@@ -114,8 +121,14 @@ package struct KeyQuery: Sendable {
         var normalised = original
         if metric == .cosine { VectorMath.normalise(&normalised) }
         forIndex = normalised
-        // A sum of d rounded products of 32-bit floats is off by at most about d × 2⁻²⁴ × |q||v|; 8 more units
-        // cover the rounding of both normalisations and of the exact score to 32 bits.
-        tolerance = Double(original.count + 8) * 0x1p-24 * (metric == .cosine ? 1 : norm)
+    }
+
+    /// How far a FAISS score can be from the exact one, when the product of the norms is at most `largest`.
+    ///
+    /// A sum of d rounded products of 32-bit floats is off by at most about d × 2⁻²⁴ × |q||v|, and by half a denormal
+    /// for each product that is one; 8 more units cover the rounding of both normalisations and of the exact score to
+    /// 32 bits.
+    func tolerance(ofLargest largest: Double) -> Double {
+        Double(original.count + 8) * (0x1p-24 * largest + 0x1p-149)
     }
 }

@@ -57,13 +57,14 @@ package final class VectorFile: Sendable {
             throw DatastoreError(
                 .newerFormat, "\(name): format \(format), this release reads up to \(Self.format); upgrade capstand")
         }
+        guard format > 0 else { throw damaged("format 0") }
         guard let element = Element(rawValue: number(12, UInt32.self)) else { throw damaged("unknown element type") }
         let dim = Int(number(16, UInt32.self))
         let count = Int(clamping: number(24, UInt64.self))
         let idsOffset = Int(clamping: number(32, UInt64.self))
         let (components, tooMany) = count.multipliedReportingOverflow(by: dim * element.size)
         guard dim > 0, !tooMany, components <= bytes.count - Self.headerSize, idsOffset % 64 == 0,
-            idsOffset >= Self.headerSize + components, count <= bytes.count / 8, bytes.count == idsOffset + count * 8
+            idsOffset >= Self.headerSize + components, count <= bytes.count / 8, bytes.count - idsOffset == count * 8
         else {
             throw damaged("\(bytes.count) bytes do not hold \(count) vectors of \(dim) and their ids")
         }
@@ -72,6 +73,7 @@ package final class VectorFile: Sendable {
         self.count = count
         self.idsOffset = idsOffset
         largestNorm = Double(bitPattern: number(40, UInt64.self))
+        guard largestNorm.isFinite, largestNorm >= 0 else { throw damaged("the largest norm is \(largestNorm)") }
         let ids = self.ids
         for row in ids.indices.dropFirst() where ids[row] <= ids[row - 1] {
             throw damaged("the ids do not ascend at row \(row)")

@@ -60,7 +60,7 @@ package final class VectorIndex: @unchecked Sendable {
             throw FaissError(
                 kind: .refused, message: "got room for \(scores.count) scores and \(rows.count) rows of \(count)")
         }
-        guard let scoresBase = scores.baseAddress, let rowsBase = rows.baseAddress else { return }
+        guard !scores.isEmpty, let scoresBase = scores.baseAddress, let rowsBase = rows.baseAddress else { return }
         try FaissError.check { cfaiss_index_search(handle, query, Int64(scores.count), scoresBase, rowsBase, $0) }
     }
 }

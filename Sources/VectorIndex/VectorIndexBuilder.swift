@@ -14,6 +14,7 @@ package struct VectorIndexBuilder: ~Copyable {
     ///
     /// - Parameter description: as FAISS's index factory reads it; `Flat` is exact.
     package init(dim: Int, description: String = "Flat") throws(FaissError) {
+        guard dim > 0 else { throw FaissError(kind: .refused, message: "got \(dim) dimensions, expected 1 or more") }
         var made: OpaquePointer?
         try FaissError.check { cfaiss_index_create(Int32(clamping: dim), description, &made, $0) }
         guard let made else { throw FaissError(kind: .unexpected, message: "no index was made") }

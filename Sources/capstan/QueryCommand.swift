@@ -135,7 +135,7 @@ private struct AnswerLine: Encodable {
         }
         if let prompt = item.prompt {
             let lines = prompt.split(separator: "\n", omittingEmptySubsequences: false)
-            parts.append("prompt:\n" + lines.map { "  | " + printable(String($0)) }.joined(separator: "\n"))
+            parts.append("\nprompt:\n" + lines.map { printable(String($0)) }.joined(separator: "\n"))
         }
         return parts.joined(separator: "\n")
     }

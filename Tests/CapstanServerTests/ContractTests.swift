@@ -12,7 +12,7 @@ import Testing
 struct ContractTests {
     @Test func theDocumentHasEveryRouteAndNoOther() async throws {
         let directory = try TemporaryDirectory()
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let logger = Logger.quiet
         let engine = RunningEngine(
             try CapstanEngine(EngineConfiguration(dataDirectory: directory.file("data")), logger: logger))
         let router = buildRouter(engine: engine.engine, configuration: ServerConfiguration())

@@ -1,7 +1,8 @@
 import CapstanServer
 import DatastoreCore
 import Foundation
-import HTTPTypes
+import HummingbirdTesting
+
 import TestSupport
 import Testing
 

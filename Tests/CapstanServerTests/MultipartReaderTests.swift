@@ -101,6 +101,20 @@ struct MultipartReaderTests {
         #expect(try await read([body]).map(\.name) == ["rows"])
     }
 
+    @Test func aBodyWhoseRequestIsCancelledIsNotTakenForWhole() async throws {
+        let (stream, continuation) = AsyncStream.makeStream(of: ByteBuffer.self)
+        continuation.yield(ByteBuffer(string: "first"))
+        let reading = Task {
+            var body = LimitedBody(RequestBody(asyncSequence: stream), limit: 100)
+            while try await body.next() != nil {}
+        }
+        try await Task.sleep(for: .milliseconds(50))
+        reading.cancel()
+        let error = await #expect(throws: DatastoreError.self) { try await reading.value }
+        #expect(error?.code == .uploadIncomplete)
+        continuation.finish()
+    }
+
     @Test func aBodyOfManyPiecesIsReadInTimeThatGrowsWithItsLength() async throws {
         let data = Data(repeating: 13, count: 200_000)
         let body = Multipart.encode([("rows", data)])

@@ -8,6 +8,7 @@ import Yams
 struct OpenAPI: Sendable {
     let root: JSONValue
     let schemas: SchemaChecker
+    let operations: [Operation: JSONValue]
 
     static let file = TestData.package.appending(path: "openapi.yaml")
     private static let loaded = Result { try OpenAPI(contentsOf: file) }
@@ -18,6 +19,13 @@ struct OpenAPI: Sendable {
     private init(contentsOf url: URL) throws {
         root = JSONValue(yaml: try Yams.load(yaml: String(contentsOf: url, encoding: .utf8)) as Any)
         schemas = SchemaChecker(document: root)
+        var operations: [Operation: JSONValue] = [:]
+        for (path, item) in root["paths"].members {
+            for (name, operation) in item.members where Self.methods.contains(name) {
+                operations[Operation(method: name.uppercased(), path: path)] = operation
+            }
+        }
+        self.operations = operations
     }
 
     /// An operation: `GET /v1/jobs/{job}`.
@@ -30,16 +38,6 @@ struct OpenAPI: Sendable {
     }
 
     private static let methods = ["get", "put", "post", "patch", "delete", "head", "options", "trace"]
-
-    var operations: [Operation: JSONValue] {
-        var operations: [Operation: JSONValue] = [:]
-        for (path, item) in root["paths"].members {
-            for (name, operation) in item.members where Self.methods.contains(name) {
-                operations[Operation(method: name.uppercased(), path: path)] = operation
-            }
-        }
-        return operations
-    }
 
     func schema(_ name: String) -> JSONValue { root["components"]["schemas"][name] }
 
@@ -74,16 +72,13 @@ struct OpenAPI: Sendable {
         guard !contents.isEmpty else { return faults + (answer.body.isEmpty ? [] : ["a body where none is described"]) }
         let type = answer.headers[.contentType] ?? ""
         guard let content = contents[type] else { return faults + ["content type \(type) is not in the document"] }
-        if type.hasSuffix("json") {
-            guard let value = try? WireJSON.decode(JSONValue.self, from: answer.body) else { return faults + ["not JSON"] }
-            faults += schemas.faults(of: value, content["schema"], at: "body")
-        } else if type == "application/x-ndjson" {
-            for line in answer.text.split(separator: "\n") {
-                guard let value = try? WireJSON.decode(JSONValue.self, from: Data(line.utf8)) else {
-                    return faults + ["not JSON: \(line)"]
-                }
-                faults += schemas.faults(of: value, schema("RejectedRow"), at: "line")
+        let isLines = type == "application/x-ndjson"
+        guard isLines || type.hasSuffix("json") else { return faults }
+        for text in isLines ? answer.text.split(separator: "\n") : [Substring(answer.text)] {
+            guard let value = try? WireJSON.decode(JSONValue.self, from: Data(text.utf8)) else {
+                return faults + ["not JSON: \(text)"]
             }
+            faults += schemas.faults(of: value, isLines ? schema("RejectedRow") : content["schema"], at: "body")
         }
         return faults
     }

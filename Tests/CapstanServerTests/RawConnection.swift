@@ -56,7 +56,7 @@ final class RawConnection: Sendable {
             var sent = 0
             while sent < bytes.count {
                 let count = Foundation.send(
-                    descriptor, bytes.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL.rawValue))
+                    descriptor, bytes.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
                 guard count > 0 else { return false }
                 sent += count
             }
@@ -68,14 +68,14 @@ final class RawConnection: Sendable {
 
     /// Sends no more; what was sent arrives.
     func endSending() {
-        shutdown(descriptor, Int32(SHUT_WR.rawValue))
+        shutdown(descriptor, Int32(SHUT_WR))
     }
 
     /// Closes so that the server sees the connection reset.
     func reset() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
-        shutdown(descriptor, Int32(SHUT_RD.rawValue))
+        shutdown(descriptor, Int32(SHUT_RD))
     }
 
     /// Reads one answer with a `Content-Length`: its head and its body.

@@ -28,7 +28,7 @@ struct TestServer: Sendable {
         _ body: @escaping @Sendable (TestServer) async throws -> Value
     ) async throws -> Value {
         let directory = try directory ?? TemporaryDirectory()
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let logger = Logger.quiet
         let engine = RunningEngine(
             try CapstanEngine(
                 EngineConfiguration(dataDirectory: directory.file("data"), importRoots: importRoots), logger: logger))
@@ -323,4 +323,15 @@ struct Answer: Sendable, CustomStringConvertible {
     }
 
     var requestID: String? { HTTPField.Name("X-Request-ID").flatMap { headers[$0] } }
+}
+
+extension Logger {
+    /// Hummingbird keeps the request's id in the logger's metadata, so the handler must be a real one.
+    static var quiet: Logger {
+        Logger(label: "test") { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = .critical
+            return handler
+        }
+    }
 }

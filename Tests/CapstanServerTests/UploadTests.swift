@@ -68,7 +68,7 @@ struct UploadTests {
             .invalidMultipart, "has no name"),
         upload("a part without headers", type: multipart, "--xyz\n\n\(row)\n--xyz--\n", .invalidMultipart, "has no name"),
         upload(
-            "headers of 17 KB", type: multipart, "--xyz\nX: \(String(repeating: "x", count: 17 << 10))\n\n",
+            "headers of 17 KB", type: multipart, "--xyz\nX: \(String(repeating: "x", count: 17 << 10))",
             .invalidMultipart, "over 16384 bytes"),
         upload(
             "an unknown option", type: "application/x-ndjson", row, options: "?builds=false", .unknownField,
@@ -168,8 +168,11 @@ enum Gzip {
     }
 
     private static func crc32(_ data: Data) -> UInt32 {
-        ~data.reduce(~UInt32(0)) { crc, byte in
-            (0..<8).reduce(crc ^ UInt32(byte)) { crc, _ in crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+        var crc = ~UInt32(0)
+        for byte in data {
+            crc ^= UInt32(byte)
+            for _ in 0..<8 { crc = crc & 1 == 1 ? (crc >> 1) ^ 0xEDB8_8320 : crc >> 1 }
         }
+        return ~crc
     }
 }

@@ -10,7 +10,7 @@ struct OverloadTests {
         let pool = BlockingPool(name: "test", threads: 1, queueLimit: 1)
         let hold = DispatchSemaphore(value: 0)
         let entered = AsyncStream.makeStream(of: Void.self)
-        await withThrowingTaskGroup(of: Int.self) { group in
+        try await withThrowingTaskGroup(of: Int.self) { group in
             group.addTask {
                 try await pool.run {
                     entered.continuation.yield()
@@ -26,7 +26,8 @@ struct OverloadTests {
             // A refusal takes no place.
             #expect(pool.inFlight == 2)
             hold.signal()
-            #expect(try await group.reduce(into: []) { $0.append($1) }.sorted() == [1, 2])
+            let values = try await group.reduce(into: []) { $0.append($1) }
+            #expect(values.sorted() == [1, 2])
         }
         #expect(pool.inFlight == 0)
         #expect(try await pool.run { 4 } == 4)
@@ -54,7 +55,8 @@ struct OverloadTests {
             }
             #expect(throws: CancellationError.self) { try waiting?.get() }
             hold.signal()
-            #expect(try await group.next() == true)
+            let first = try await group.next()
+            #expect(first == true)
         }
         try await pool.shutdown()
     }

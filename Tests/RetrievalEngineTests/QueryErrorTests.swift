@@ -29,7 +29,8 @@ struct QueryErrorTests {
                 await expectError(.vectorNotFinite) { try await engine.ask("p", [1, 0, 0, bad]) }
             }
             await expectError(.vectorZero) { try await engine.ask("c", [0, -0.0, 0, 0]) }
-            #expect(try await engine.ask("p", [0, 0, 0, 0]).results.map(\.id) == [1, 2, 3, 4])
+            let ofZero = try await engine.ask("p", [0, 0, 0, 0])
+            #expect(ofZero.results.map(\.id) == [1, 2, 3, 4])
             for wrong: [Float] in [[1], [1, 0, 0], [1, 0, 0, 0, 0]] {
                 let error = await expectError(.vectorDimMismatch) { try await engine.ask("c", wrong) }
                 #expect(error?.detail.contains("got \(wrong.count) numbers, expected 4") == true)
@@ -42,7 +43,8 @@ struct QueryErrorTests {
     func kIsOneToTheLimit(k: Int, isGood: Bool) async throws {
         try await Self.withDomain { engine in
             if isGood {
-                #expect(try await engine.ask("c", [1, 0, 0, 0], QueryOptions(k: k)).results.count == min(k, 20))
+                let answer = try await engine.ask("c", [1, 0, 0, 0], QueryOptions(k: k))
+                #expect(answer.results.count == min(k, 20))
             } else {
                 let error = await expectError(.kOutOfRange) {
                     try await engine.ask("c", [1, 0, 0, 0], QueryOptions(k: k))

@@ -14,6 +14,13 @@ struct SwitchingTests {
         let texts: [String]
     }
 
+    /// Tells the tasks that ask when to end.
+    private final class Readers: Sendable {
+        private let isDone = Atomic(false)
+        var areDone: Bool { isDone.load(ordering: .acquiring) }
+        func finish() { isDone.store(true, ordering: .releasing) }
+    }
+
     @Test func queriesDuringManySwitchesSeeOneRevisionEach() async throws {
         let harness = try EngineHarness()
         let names = ["a", "b", "c"]
@@ -27,12 +34,12 @@ struct SwitchingTests {
                 try await engine.importRows(rows, into: name)
             }
             // What a revision is bound to, as its switch said.
-            let bound = Mutex<[Int: [String]]>([:])
-            @Sendable func note(_ info: DomainInfo) {
-                bound.withLock { $0[info.revision] = info.datastores.map { "\($0.name)@\($0.version)" } }
+            var bindings: [Int: [String]] = [:]
+            func note(_ info: DomainInfo) {
+                bindings[info.revision] = info.datastores.map { "\($0.name)@\($0.version)" }
             }
             note(try await engine.bind("street", "a"))
-            let isDone = Atomic(false)
+            let readers = Readers()
             let seen = try await withThrowingTaskGroup(of: Set<Seen>.self) { group in
                 for task in 0..<8 {
                     group.addTask {
@@ -61,7 +68,7 @@ struct SwitchingTests {
                                         revision: revision, source: sources.sorted().joined(separator: " "),
                                         texts: results.map(\.text)))
                             }
-                        } while !isDone.load(ordering: .acquiring)
+                        } while !readers.areDone
                         return seen
                     }
                 }
@@ -78,13 +85,12 @@ struct SwitchingTests {
                         note(info)
                     }
                 } catch {
-                    isDone.store(true, ordering: .releasing)
+                    readers.finish()
                     throw error
                 }
-                isDone.store(true, ordering: .releasing)
+                readers.finish()
                 return try await group.reduce(into: Set<Seen>()) { $0.formUnion($1) }
             }
-            let bindings = bound.withLock { $0 }
             #expect(bindings.count == 201)
             var texts: [String: [String]] = [:]
             for one in seen {

@@ -21,7 +21,7 @@ struct DatastoreController {
     }
 
     @Sendable func list(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
-        let page = try PageRequest(QueryParameters(request, allowed: PageRequest.parameters))
+        let page = try await PageRequest(QueryParameters(request, allowed: PageRequest.parameters))
         return try .json(try await page.page(key: \.name) { try await engine.datastores($0) })
     }
 
@@ -49,7 +49,7 @@ struct DatastoreController {
 
     @Sendable func versions(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
         let name = try context.parameters.require("datastore")
-        let page = try PageRequest(QueryParameters(request, allowed: PageRequest.parameters))
+        let page = try await PageRequest(QueryParameters(request, allowed: PageRequest.parameters)) { Int($0) != nil }
         return try .json(
             try await page.page(key: { String($0.version) }) { try await engine.versions(of: name, $0) })
     }

@@ -19,7 +19,7 @@ struct DomainController {
     }
 
     @Sendable func list(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
-        let page = try PageRequest(QueryParameters(request, allowed: PageRequest.parameters))
+        let page = try await PageRequest(QueryParameters(request, allowed: PageRequest.parameters))
         return try .json(try await page.page(key: \.domain) { try await engine.domains($0) })
     }
 
@@ -31,8 +31,10 @@ struct DomainController {
         let name = try context.parameters.require("domain")
         let precondition = try Self.precondition(request)
         let body = try await request.json(SetDomainRequest.self, upTo: bodyLimit)
+        // One that was removed and is made again goes on with its numbers.
+        let isNew = (try? engine.currentSnapshot.domain(name)) == nil
         let domain = try await engine.setDomain(name, body, precondition: precondition)
-        return try Self.answer(domain, status: domain.revision == 1 ? .created : .ok)
+        return try Self.answer(domain, status: isNew ? .created : .ok)
     }
 
     @Sendable func delete(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
@@ -42,7 +44,7 @@ struct DomainController {
 
     @Sendable func revisions(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
         let name = try context.parameters.require("domain")
-        let page = try PageRequest(QueryParameters(request, allowed: PageRequest.parameters))
+        let page = try await PageRequest(QueryParameters(request, allowed: PageRequest.parameters)) { Int($0) != nil }
         return try .json(
             try await page.page(key: { String($0.revision) }) { try await engine.revisions(of: name, $0) })
     }

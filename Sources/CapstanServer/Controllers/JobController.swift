@@ -22,10 +22,16 @@ struct JobController {
             "state", "one of \(JobState.allCases.map(\.rawValue).joined(separator: ", "))"
         ) { JobState(rawValue: $0) }
         let datastore = parameters.strings("datastore").last
+        let page = try await PageRequest(parameters) { id in
+            do {
+                _ = try await engine.job(id)
+                return true
+            } catch let error as DatastoreError where error.code == .unknownJob {
+                return false
+            }
+        }
         return try .json(
-            try await PageRequest(parameters).page(key: \.id) {
-                try await engine.jobs(datastore: datastore, state: state, $0)
-            })
+            try await page.page(key: \.id) { try await engine.jobs(datastore: datastore, state: state, $0) })
     }
 
     @Sendable func show(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {

@@ -29,6 +29,7 @@ struct QueryController {
 
     @Sendable func batch(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
         let domain = try context.parameters.require("domain")
+        _ = try QueryParameters(request, allowed: [])
         let questions = try await request.json(QueryBatchRequest.self, upTo: bodyLimit)
         let requestID = context.id
         return try .json(

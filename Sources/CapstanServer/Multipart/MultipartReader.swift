@@ -21,8 +21,7 @@ struct MultipartReader {
     /// - Throws: `invalid_multipart` when the content type names no boundary.
     init(_ body: LimitedBody, contentType: String) throws {
         self.body = body
-        let parameters = contentType.split(separator: ";").dropFirst()
-        let boundary = parameters.lazy.compactMap { Self.value(of: "boundary", in: $0) }.first
+        let boundary = Self.value(of: "boundary", in: contentType)
         guard let boundary, !boundary.isEmpty, boundary.utf8.count <= 70 else {
             throw DatastoreError(
                 .invalidMultipart,
@@ -65,6 +64,8 @@ struct MultipartReader {
             place = .end
             while try await body.next() != nil {}
         } else if next == Array("\r\n".utf8) {
+            // Left for the headers: those of a part that has none end with their first line break.
+            buffer.moveReaderIndex(to: buffer.readerIndex - 2)
             place = .header
         } else {
             throw DatastoreError(.invalidMultipart, "the boundary is not followed by a line break or by --")
@@ -82,7 +83,7 @@ struct MultipartReader {
         let header = buffer.readString(length: position(of: end) ?? 0) ?? ""
         buffer.moveReaderIndex(forwardBy: end.count)
         for line in header.split(separator: "\r\n") where line.lowercased().hasPrefix("content-disposition:") {
-            if let name = line.split(separator: ";").lazy.compactMap({ Self.value(of: "name", in: $0) }).first {
+            if let name = Self.value(of: "name", in: line) {
                 place = .content
                 return name
             }
@@ -117,10 +118,19 @@ struct MultipartReader {
         }
     }
 
-    /// The value of `name="value"` or `name=value`.
-    private static func value(of name: String, in parameter: Substring) -> String? {
-        let parts = parameter.split(separator: "=", maxSplits: 1)
-        guard parts.count == 2, parts[0].trimmingCharacters(in: .whitespaces).lowercased() == name else { return nil }
-        return parts[1].trimmingCharacters(in: .whitespaces).trimmingCharacters(in: ["\""])
+    /// The value of the parameter `name="value"` or `name=value` of a header.
+    private static func value(of name: String, in header: some StringProtocol) -> String? {
+        var isQuoted = false
+        var isEscaped = false
+        let parameters = header.split { character in
+            if character == "\"", !isEscaped { isQuoted.toggle() }
+            isEscaped = character == "\\" && !isEscaped
+            return character == ";" && !isQuoted
+        }
+        return parameters.dropFirst().lazy.compactMap { parameter -> String? in
+            let parts = parameter.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, parts[0].trimmingCharacters(in: .whitespaces).lowercased() == name else { return nil }
+            return parts[1].trimmingCharacters(in: .whitespaces).trimmingCharacters(in: ["\""])
+        }.first
     }
 }

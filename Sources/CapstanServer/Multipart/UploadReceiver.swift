@@ -84,7 +84,11 @@ struct LimitedBody {
             throw DatastoreError(
                 .uploadIncomplete, "the upload broke off after \(received) bytes; nothing of it was kept: \(error)")
         }
-        guard let chunk else { return nil }
+        guard let chunk else {
+            // A cancelled request ends its body as if it were whole.
+            if Task.isCancelled { throw DatastoreError(.uploadIncomplete, "the upload was cut off at its byte \(received)") }
+            return nil
+        }
         received += chunk.readableBytes
         guard received <= limit else {
             throw DatastoreError(

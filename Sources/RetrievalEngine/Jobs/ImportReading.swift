@@ -31,25 +31,22 @@ struct ImportReading {
         do {
             let reader = try CaptionRowReader(rowsPath: rows, vectorsPath: vectors, key: key)
             let rejected = try RejectFile(rejects)
-            var batch: [PendingEntry] = []
+            var batch: [ImportRow] = []
             while let record = try reader.next() {
                 counts.seen += 1
                 switch record {
                 case .reject(let row):
                     counts.rejected += 1
                     try rejected.append(row)
-                case .row(let row):
-                    if let change = try change(for: row, isHalf: reader.vectorsAreHalfPrecision, &counts) {
-                        batch.append(change)
-                    }
+                case .row(let row): batch.append(row)
                 }
                 if counts.seen % Self.batchSize == 0 {
-                    try pending.stage(batch, job: job)
+                    try stage(batch, isHalf: reader.vectorsAreHalfPrecision, &counts)
                     batch.removeAll(keepingCapacity: true)
                     try onProgress(counts)
                 }
             }
-            try pending.stage(batch, job: job)
+            try stage(batch, isHalf: reader.vectorsAreHalfPrecision, &counts)
             try rejected.finish()
             try refuseWhatShouldNotCount(counts)
             // The counts go first: a crash between the two must not leave a batch without them.
@@ -80,29 +77,38 @@ struct ImportReading {
         }
     }
 
-    /// What a row changes; nil when an equal entry is there already.
-    private func change(for row: ImportRow, isHalf: Bool, _ counts: inout JobCounts) throws -> PendingEntry? {
-        var change = PendingEntry(
-            entry: Entry(id: 0, fields: row.fields), vector: row.vector, isHalfPrecision: isHalf)
-        guard let existing = try existing(row.fields.externalID) else {
-            counts.accepted += 1
-            return change
+    /// Stages what rows change. No two rows of an import have one external id, so a batch can be looked up at once.
+    private func stage(_ rows: [ImportRow], isHalf: Bool, _ counts: inout JobCounts) throws {
+        let existing = try existing(rows.compactMap(\.fields.externalID))
+        var changes: [PendingEntry] = []
+        changes.reserveCapacity(rows.count)
+        for row in rows {
+            var change = PendingEntry(
+                entry: Entry(id: 0, fields: row.fields), vector: row.vector, isHalfPrecision: isHalf)
+            if let old = row.fields.externalID.flatMap({ existing[$0] }) {
+                if old.entry.fields == row.fields && old.vector == row.vector {
+                    counts.duplicate += 1
+                    continue
+                }
+                counts.replaced += 1
+                change.entry.id = old.entry.id
+            } else {
+                counts.accepted += 1
+            }
+            changes.append(change)
         }
-        if existing.entry.fields == row.fields && existing.vector == row.vector {
-            counts.duplicate += 1
-            return nil
-        }
-        counts.replaced += 1
-        change.entry.id = existing.entry.id
-        return change
+        try pending.stage(changes, job: job)
     }
 
-    private func existing(_ externalID: String?) throws -> PendingEntry? {
-        guard let externalID else { return nil }
-        if let change = try pending.entry(externalID: externalID) { return change }
-        guard let base, let entry = try base.entries.entry(externalID: externalID),
-            let row = base.key.vectors.row(ofID: entry.id)
-        else { return nil }
-        return PendingEntry(entry: entry, vector: base.key.vectors.vector(row: row), isHalfPrecision: false)
+    /// The entries that are there already: those of committed changes, else those of the newest version.
+    private func existing(_ externalIDs: [String]) throws -> [String: PendingEntry] {
+        var found = try pending.entries(externalIDs: externalIDs)
+        guard let base else { return found }
+        for (externalID, entry) in try base.entries.entries(externalIDs: externalIDs.filter { found[$0] == nil }) {
+            guard let row = base.key.vectors.row(ofID: entry.id) else { continue }
+            found[externalID] = PendingEntry(
+                entry: entry, vector: base.key.vectors.vector(row: row), isHalfPrecision: false)
+        }
+        return found
     }
 }

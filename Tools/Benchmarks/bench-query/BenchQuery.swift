@@ -76,7 +76,13 @@ struct BenchQuery: AsyncParsableCommand {
         say("starting capstand")
         let daemon = try await BenchmarkDaemon(folder: folder, threads: searchThreads)
         defer { daemon.stop() }
-        let report = try await measure(daemon, big: big, tiny: tiny, questions: questions)
+        let report: Report
+        do {
+            report = try await measure(daemon, big: big, tiny: tiny, questions: questions)
+        } catch {
+            say("capstand \(daemon.isRunning ? "runs" : "has ended"); its log ends with:\n\(daemon.logEnd)")
+            throw error
+        }
         print(report.table)
         if let json { try report.json.write(to: URL(filePath: json)) }
         guard report.errors == 0 else { throw ExitCode.failure }
@@ -206,8 +212,10 @@ struct BenchQuery: AsyncParsableCommand {
         return cases
     }
 
+    /// Progress. Nobody reading it any more is no reason to stop.
     private func say(_ text: String) {
-        FileHandle.standardError.write(Data("bench-query: \(text)\n".utf8))
+        let line = Array("bench-query: \(text)\n".utf8)
+        _ = write(STDERR_FILENO, line, line.count)
     }
 }
 

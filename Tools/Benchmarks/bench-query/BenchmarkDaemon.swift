@@ -11,7 +11,10 @@ final class BenchmarkDaemon: @unchecked Sendable {
     let client: CaptionerClient
     let statistics: ProcessStatistics
     private let process: Process
+    private let log: URL
 
+    var isRunning: Bool { process.isRunning }
+    var logEnd: String { String(((try? String(contentsOf: log, encoding: .utf8)) ?? "").suffix(2000)) }
     var address: String { "\(host):\(port)" }
 
     /// Starts the daemon and waits until it answers.
@@ -24,7 +27,7 @@ final class BenchmarkDaemon: @unchecked Sendable {
             throw BenchmarkError("\(executable.path) is not there; build it: swift build -c release --product capstand")
         }
         let readyFile = folder.appending(path: "ready")
-        let log = folder.appending(path: "capstand.log")
+        log = folder.appending(path: "capstand.log")
         try Data().write(to: log)
         let logHandle = try FileHandle(forWritingTo: log)
         process = Process()

@@ -6,7 +6,7 @@ struct ProcessStatistics: Sendable {
 
     /// CPU seconds of all its threads so far, user and system.
     func cpuSeconds() throws -> Double {
-        let text = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
+        let text = try read("stat")
         // The name of the command, in parentheses, may hold anything; utime and stime are fields 14 and 15.
         guard let end = text.lastIndex(of: ")") else { throw BenchmarkError("/proc/\(pid)/stat has another form") }
         let fields = text[text.index(after: end)...].split(separator: " ")
@@ -17,7 +17,7 @@ struct ProcessStatistics: Sendable {
     }
 
     func memory() throws -> Memory {
-        let text = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+        let text = try read("status")
         func bytes(_ name: String) -> Int {
             let line = text.split(separator: "\n").first { $0.hasPrefix("\(name):") }
             return line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
@@ -25,6 +25,14 @@ struct ProcessStatistics: Sendable {
         }
         return Memory(
             resident: bytes("VmRSS"), peak: bytes("VmHWM"), anonymous: bytes("RssAnon"), mapped: bytes("RssFile"))
+    }
+
+    private func read(_ name: String) throws -> String {
+        do {
+            return try String(contentsOfFile: "/proc/\(pid)/\(name)", encoding: .utf8)
+        } catch {
+            throw BenchmarkError("no /proc/\(pid)/\(name): capstand has ended")
+        }
     }
 
     /// CPU seconds of this process so far.
