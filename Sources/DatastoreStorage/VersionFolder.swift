@@ -25,6 +25,10 @@ package struct VersionFolder: Sendable {
         guard manifest.id == id else {
             throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) is of \(manifest.id)")
         }
+        for name in [Self.entriesFile] + manifest.keys.flatMap({ [$0.vectors, $0.index] })
+        where !manifest.files.contains(where: { $0.name == name }) {
+            throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) does not list \(name)")
+        }
         for file in manifest.files {
             let path = url.appending(path: file.name)
             guard FileManager.default.fileExists(atPath: path.path) else {

@@ -12,7 +12,7 @@ import Foundation
 /// | 16 | 4 | dim |
 /// | 20 | 4 | zero |
 /// | 24 | 8 | count |
-/// | 32 | 8 | offset of the ids, a multiple of 64 |
+/// | 32 | 8 | offset of the ids: the first multiple of 64 behind the vectors |
 /// | 40 | 8 | largest Euclidean norm of a vector, f64 |
 /// | 48 | 16 | zero |
 /// | 64 | count × dim × element | vectors, row-major, as they came (not normalised) |
@@ -63,8 +63,9 @@ package final class VectorFile: Sendable {
         let count = Int(clamping: number(24, UInt64.self))
         let idsOffset = Int(clamping: number(32, UInt64.self))
         let (components, tooMany) = count.multipliedReportingOverflow(by: dim * element.size)
-        guard dim > 0, !tooMany, components <= bytes.count - Self.headerSize, idsOffset % 64 == 0,
-            idsOffset >= Self.headerSize + components, count <= bytes.count / 8, bytes.count - idsOffset == count * 8
+        guard dim > 0, !tooMany, components <= bytes.count - Self.headerSize,
+            idsOffset == Self.idsOffset(after: components), count <= bytes.count / 8,
+            bytes.count == idsOffset + count * 8
         else {
             throw damaged("\(bytes.count) bytes do not hold \(count) vectors of \(dim) and their ids")
         }
@@ -79,6 +80,9 @@ package final class VectorFile: Sendable {
             throw damaged("the ids do not ascend at row \(row)")
         }
     }
+
+    /// Where the ids are when the vectors take `components` bytes.
+    static func idsOffset(after components: Int) -> Int { (headerSize + components + 63) / 64 * 64 }
 
     /// Ids of the entries, ascending: row r has id `ids[r]`. Valid while this file is held.
     package var ids: UnsafeBufferPointer<Int64> {

@@ -50,7 +50,7 @@ package final class VectorFileWriter {
     /// Writes ids and header, and syncs.
     package func finish() throws {
         let vectorsEnd = VectorFile.headerSize + ids.count * dim * element.size
-        let idsOffset = (vectorsEnd + 63) / 64 * 64
+        let idsOffset = VectorFile.idsOffset(after: vectorsEnd - VectorFile.headerSize)
         buffer.append(contentsOf: repeatElement(0, count: idsOffset - vectorsEnd))
         ids.withUnsafeBytes { buffer.append(contentsOf: $0) }
         try flush()

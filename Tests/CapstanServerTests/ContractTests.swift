@@ -1,4 +1,3 @@
-@testable import CapstanServer
 import DatastoreCore
 import Foundation
 import HTTPTypes
@@ -7,6 +6,8 @@ import Logging
 import RetrievalEngine
 import TestSupport
 import Testing
+
+@testable import CapstanServer
 
 /// `openapi.yaml` is part of the product; the server and the Wire types are held to it.
 struct ContractTests {
@@ -72,7 +73,8 @@ struct ContractTests {
             }
             let template = name.path.split(separator: "/").filter { $0.hasPrefix("{") }
             let parameters = document.root["paths"][name.path]["parameters"].items.map(document.schemas.resolved)
-            #expect(parameters.compactMap { $0["name"].string.map { "{\($0)}" } } == template.map(String.init), "\(name)")
+            #expect(
+                parameters.compactMap { $0["name"].string.map { "{\($0)}" } } == template.map(String.init), "\(name)")
         }
         #expect(Set(ids).count == ids.count)
     }

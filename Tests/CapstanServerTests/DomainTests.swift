@@ -147,7 +147,9 @@ struct PagingTests {
             #expect(try await walk("/v1/datastores", server, DatastoreInfo.self, \.name) == sorted)
             #expect(try await walk("/v1/domains", server, DomainInfo.self, \.domain) == sorted)
             #expect(
-                try await walk("/v1/domains/9/revisions", server, DomainInfo.self) { "\($0.revision)" } == ["3", "2", "1"])
+                try await walk("/v1/domains/9/revisions", server, DomainInfo.self) { "\($0.revision)" } == [
+                    "3", "2", "1",
+                ])
             #expect(
                 try await walk("/v1/datastores/alpha/versions", server, VersionInfo.self) { "\($0.version)" }
                     == ["3", "2", "1"])
@@ -156,7 +158,8 @@ struct PagingTests {
             #expect(jobs.nextCursor == nil)
             #expect(try await walk("/v1/jobs", server, JobInfo.self, \.id) == jobs.items.map(\.id))
             #expect(
-                try await walk("/v1/jobs?datastore=alpha", server, JobInfo.self, \.id) == jobs.items.suffix(3).map(\.id))
+                try await walk("/v1/jobs?datastore=alpha", server, JobInfo.self, \.id) == jobs.items.suffix(3).map(\.id)
+            )
             #expect(
                 try await walk("/v1/jobs?state=failed", server, JobInfo.self, \.id) == [jobs.items[0].id])
             #expect(

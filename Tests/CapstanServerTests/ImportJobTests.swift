@@ -32,7 +32,8 @@ struct ImportJobTests {
 
         static func vectors(_ name: String, _ data: Data, _ code: ErrorCode, _ words: String...) -> Failure {
             Failure(
-                name: name, body: .multipart([("rows", ImportJobTests.rows), ("vectors", data)]), code: code, words: words)
+                name: name, body: .multipart([("rows", ImportJobTests.rows), ("vectors", data)]), code: code,
+                words: words)
         }
     }
 

@@ -28,7 +28,8 @@ struct KnownFaultTests {
         (#"{"query": {"vector": [1, 0, 0, 0]}, "dedupe": "image"}"#, "dedupe", ["image", "none", "text"]),
         (#"{"query": [1, 2]}"#, "query", ["object"]),
     ])
-    func valuesOfTheWrongKindAreNamedInTheWordsOfTheAPI(_ body: String, _ field: String, _ words: [String]) async throws {
+    func valuesOfTheWrongKindAreNamedInTheWordsOfTheAPI(_ body: String, _ field: String, _ words: [String]) async throws
+    {
         try await refused(
             "/v1/domains/street/query", .json(body), .invalidValue, field: field, saying: words,
             butNot: ["Int", "Array<", "Dictionary<", "Dedupe", "Float", "String"])

@@ -2,7 +2,6 @@ import CapstanServer
 import DatastoreCore
 import Foundation
 import HummingbirdTesting
-
 import TestSupport
 import Testing
 
@@ -152,6 +151,22 @@ struct LiveTests {
                 }
                 #expect(try await server.state() == before, "\(transfer)")
             }
+        }
+    }
+
+    @Test func anUploadThatStopsIsToldSoWhereTheClientStillListens() async throws {
+        try await TestServer.run(.live) { server in
+            try await server.create("new")
+            let reply = try await RawConnection.with(port: server.port) { connection in
+                connection.send(
+                    "POST /v1/datastores/new/imports HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+                        + "Content-Length: 1000\r\n\r\n0123456789")
+                connection.endSending()
+                return Reply(try connection.readAnswer())
+            }
+            #expect(reply.status == "400", "\(reply.head)")
+            #expect(reply.problem?.code == "upload_incomplete")
+            #expect(reply.problem?.detail == "the upload broke off after 10 bytes; nothing of it was kept")
         }
     }
 

@@ -1,9 +1,10 @@
-@testable import CapstanServer
 import DatastoreCore
 import Foundation
 import Hummingbird
 import NIOCore
 import Testing
+
+@testable import CapstanServer
 
 /// The reader under every way a body can be cut into chunks.
 struct MultipartReaderTests {
@@ -87,7 +88,8 @@ struct MultipartReaderTests {
 
     @Test(arguments: [
         #"Content-Disposition: form-data; name="rows""#, #"content-disposition:form-data;name="rows""#,
-        "Content-Disposition: form-data; name=rows", #"CONTENT-DISPOSITION: form-data; NAME="rows"; filename="a;b.txt""#,
+        "Content-Disposition: form-data; name=rows",
+        #"CONTENT-DISPOSITION: form-data; NAME="rows"; filename="a;b.txt""#,
         "Content-Type: text/plain\r\nContent-Disposition: form-data; filename=\"name\"; name=\"rows\"\r\nX-Other: 1",
     ])
     func headersAreReadInEveryFormThatClientsWrite(_ headers: String) async throws {
@@ -97,7 +99,8 @@ struct MultipartReaderTests {
 
     @Test func namesWithinAFileNameAreNotTaken() async throws {
         let body = Data(
-            "--xyz\r\nContent-Disposition: form-data; filename=\"a; name=vectors\"; name=\"rows\"\r\n\r\n\r\n--xyz--".utf8)
+            "--xyz\r\nContent-Disposition: form-data; filename=\"a; name=vectors\"; name=\"rows\"\r\n\r\n\r\n--xyz--"
+                .utf8)
         #expect(try await read([body]).map(\.name) == ["rows"])
     }
 

@@ -113,7 +113,8 @@ struct SchemaChecker: Sendable {
             case "const": expected == value ? [] : ["\(path): \(value) is not \(expected)"]
             case "pattern": faults(pattern: expected, value, path)
             case "format": faults(format: expected, value, path)
-            case "minimum": (value.double ?? .infinity) >= (expected.double ?? 0) ? [] : ["\(path): \(value) is too small"]
+            case "minimum":
+                (value.double ?? .infinity) >= (expected.double ?? 0) ? [] : ["\(path): \(value) is too small"]
             case "maximum": (value.double ?? 0) <= (expected.double ?? 0) ? [] : ["\(path): \(value) is too large"]
             case "minItems": Double(value.items.count) >= (expected.double ?? 0) ? [] : ["\(path): too few items"]
             case "maxItems": Double(value.items.count) <= (expected.double ?? 0) ? [] : ["\(path): too many items"]

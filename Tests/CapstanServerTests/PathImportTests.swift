@@ -20,7 +20,10 @@ struct PathImportTests {
             try rows.write(to: inner.appending(path: "rows.ndjson"))
             try rows.write(to: secret)
             try Vectors(values: [1, 0, 0, 0], dim: 4).npy().write(to: root.appending(path: "one.npy"))
-            let links = ["out.ndjson": secret.path, "up": directory.url.path, "in.ndjson": "inner/rows.ndjson", "dangling": "nowhere"]
+            let links = [
+                "out.ndjson": secret.path, "up": directory.url.path, "in.ndjson": "inner/rows.ndjson",
+                "dangling": "nowhere",
+            ]
             for (name, target) in links {
                 try FileManager.default.createSymbolicLink(
                     atPath: root.appending(path: name).path, withDestinationPath: target)

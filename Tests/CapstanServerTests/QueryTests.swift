@@ -38,7 +38,8 @@ struct QueryTests {
             let queries = base64.map { #"{"query": {"vector_base64": "\#($0)"}, "k": 7, "dedupe": "text"}"# }
             let several = [
                 "vectors": try await server.post(
-                    path, .json(#"{"query": {"vectors": [\#(json.joined(separator: ","))]}, "k": 7, "dedupe": "text"}"#)),
+                    path, .json(#"{"query": {"vectors": [\#(json.joined(separator: ","))]}, "k": 7, "dedupe": "text"}"#)
+                ),
                 "raw, count 3": try await server.post(
                     "\(path)?count=3&k=7&dedupe=text", .floats(Array(vectors.joined()))),
                 "batch": try await server.post(

@@ -88,9 +88,10 @@ final class RawConnection: Sendable {
         guard let split = data.range(of: end) else { throw Failed("no head") }
         let head = String(decoding: data[..<split.lowerBound], as: UTF8.self)
         var body = Data(data[split.upperBound...])
-        let length = head.lowercased().split(separator: "\r\n").compactMap { line in
-            line.hasPrefix("content-length:") ? Int(line.dropFirst(15).trimmingCharacters(in: .whitespaces)) : nil
-        }.first ?? 0
+        let length =
+            head.lowercased().split(separator: "\r\n").compactMap { line in
+                line.hasPrefix("content-length:") ? Int(line.dropFirst(15).trimmingCharacters(in: .whitespaces)) : nil
+            }.first ?? 0
         while body.count < length {
             guard try read(into: &body) else { throw Failed("closed after \(body.count) of \(length) bytes") }
         }

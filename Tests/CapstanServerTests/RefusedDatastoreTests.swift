@@ -21,11 +21,12 @@ struct RefusedDatastoreTests {
             .invalidName, field: "name", "expected 1 to 64 of")
     }
 
-    @Test(arguments: try [
-        named(""), named("a/b"), named(".."), named("."), named(".hidden"), named("-x"), named("a b"),
-        named("caf\u{e9}"), named("\u{5217}"), named("a\u{0}"), named("a\n"), named("a%2Fb"),
-        named(String(repeating: "a", count: 65)),
-    ])
+    @Test(
+        arguments: try [
+            named(""), named("a/b"), named(".."), named("."), named(".hidden"), named("-x"), named("a b"),
+            named("caf\u{e9}"), named("\u{5217}"), named("a\u{0}"), named("a\n"), named("a%2Fb"),
+            named(String(repeating: "a", count: 65)),
+        ])
     func namesOfDatastoresAreRefused(_ refusal: Refusal) async throws { try await refusal.check() }
 
     private static let key = #"{"name": "text", "dim": 4, "metric": "cosine"}"#

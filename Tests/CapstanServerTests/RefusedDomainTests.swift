@@ -64,14 +64,18 @@ struct RefusedDomainTests {
             "an unknown field of the defaults", #"{"datastores": [{"name": "tiny"}], "defaults": {"kk": 1}}"#,
             .unknownField, field: "defaults.kk", "expected one of"),
         set("invalid JSON", #"{"datastores": [}"#, .invalidJSON),
-        set("If-Match of another revision", wide, headers: ["If-Match": "\"9\""], status: 412, .revisionConflict, "1", "9"),
+        set(
+            "If-Match of another revision", wide, headers: ["If-Match": "\"9\""], status: 412, .revisionConflict, "1",
+            "9"),
         set(
             "If-Match of a domain that is not there", domain: "new", wide, headers: ["If-Match": "\"1\""], status: 412,
             .revisionConflict, "does not exist"),
         set(
             "If-Match without quotes", wide, headers: ["If-Match": "1"], .invalidValue, field: "If-Match", "got 1",
             "expected the ETag"),
-        set("If-Match of no number", wide, headers: ["If-Match": "\"x\""], .invalidValue, field: "If-Match", "got \"x\""),
+        set(
+            "If-Match of no number", wide, headers: ["If-Match": "\"x\""], .invalidValue, field: "If-Match", "got \"x\""
+        ),
         set("a weak If-Match", wide, headers: ["If-Match": "W/\"1\""], .invalidValue, field: "If-Match"),
         set("If-Match of nothing", wide, headers: ["If-Match": "\"\""], .invalidValue, field: "If-Match"),
         set("several If-Match", wide, headers: ["If-Match": "\"1\", \"2\""], .invalidValue, field: "If-Match"),
@@ -109,7 +113,8 @@ struct RefusedDomainTests {
     @Test(arguments: [
         rollback("at the first revision", .none, .unknownRevision, "first revision", "none before"),
         rollback("at the first revision, with an empty object", .json("{}"), .unknownRevision, "first revision"),
-        rollback("to a revision that is not there", .json(#"{"to": 9}"#), .unknownRevision, "no revision 9", "newest is 1"),
+        rollback(
+            "to a revision that is not there", .json(#"{"to": 9}"#), .unknownRevision, "no revision 9", "newest is 1"),
         rollback("to revision 0", .json(#"{"to": 0}"#), .unknownRevision, "no revision 0"),
         rollback("to revision -1", .json(#"{"to": -1}"#), .unknownRevision, "no revision -1"),
         rollback("to a text", .json(#"{"to": "first"}"#), status: 400, .invalidValue, field: "to"),
@@ -136,7 +141,8 @@ struct RefusedDomainTests {
             let keys = #"[{"name": "text", "dim": 4, "metric": "ip"}]"#
             try await server.post("/v1/datastores", .json(#"{"name": "ip", "kind": "captions", "keys": \#(keys)}"#))
             try await server.importing(.rows(row), into: "ip")
-            let both = { (a: String, b: String) in Body.json(#"{"datastores": [{"name": "\#(a)"}, {"name": "\#(b)"}]}"#) }
+            let both = { (a: String, b: String) in Body.json(#"{"datastores": [{"name": "\#(a)"}, {"name": "\#(b)"}]}"#)
+            }
             try await server.put("/v1/domains/mixed", both("a", "b")).expectProblem(
                 400, .incompatibleDatastores, field: "datastores", saying: ["encoder", "m@1", "m@2"])
             try await server.put("/v1/domains/mixed", both("c", "ip")).expectProblem(

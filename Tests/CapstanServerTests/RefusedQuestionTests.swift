@@ -44,7 +44,8 @@ struct RefusedQuestionTests {
         .question("an empty body", "", .missingField, field: "query", "required"),
         .question("an empty object", "{}", .missingField, field: "query", "required"),
         .question("null as the question", #"{"query": null}"#, .invalidValue, field: "query", "got null"),
-        .question("a question without a form", #"{"query": {}}"#, .missingField, field: "query", "expected exactly one"),
+        .question(
+            "a question without a form", #"{"query": {}}"#, .missingField, field: "query", "expected exactly one"),
         .question(
             "two forms of one question", #"{"query": {"vector": [1, 0, 0, 0], "vectors": [[1, 0, 0, 0]]}}"#,
             .invalidValue, field: "query", "expected exactly one", "got 2"),
@@ -168,12 +169,14 @@ struct RefusedQuestionTests {
                     """))
             #expect(answer.status == 200)
             let batch = try answer.decode(QueryBatchAnswer.self)
-            #expect(batch.answers.map { $0.results?.map(\.text) } == [
-                ["a man rides a horse"], nil, nil, nil, nil, nil, ["a red bus"],
-            ])
-            #expect(batch.answers.map { $0.error?.code } == [
-                nil, "vector_zero", "vector_dim_mismatch", "invalid_base64", "invalid_value", "k_out_of_range", nil,
-            ])
+            #expect(
+                batch.answers.map { $0.results?.map(\.text) } == [
+                    ["a man rides a horse"], nil, nil, nil, nil, nil, ["a red bus"],
+                ])
+            #expect(
+                batch.answers.map { $0.error?.code } == [
+                    nil, "vector_zero", "vector_dim_mismatch", "invalid_base64", "invalid_value", "k_out_of_range", nil,
+                ])
             for error in batch.answers.compactMap(\.error) {
                 #expect(error.status == 400)
                 #expect(error.requestID == answer.requestID)

@@ -117,13 +117,20 @@ struct TestServer: Sendable {
     }
 
     /// Waits for the end of the job that an answer names.
+    ///
+    /// A job has succeeded when its version is published; what was pending and staged goes a moment later.
     func waitForJob(of answer: Answer) async throws -> JobInfo {
         let location = try #require(answer.headers[.location])
         while true {
             let job = try await get(location).decode(JobInfo.self)
-            if job.state.isFinal { return job }
+            if job.state.isFinal, try !staged().contains(job.id) { return job }
             try await Task.sleep(for: .milliseconds(5))
         }
+    }
+
+    /// Jobs that have files in the staging folder.
+    func staged() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: dataDirectory.appending(path: "staging").path).sorted()
     }
 
     /// A datastore with a version, made of rows that carry their vectors.
@@ -166,9 +173,7 @@ struct TestServer: Sendable {
             state[question] = try await post(question, .raw(vector)).body
         }
         for path in paths { state[path] = try await get(path).body }
-        let staging = dataDirectory.appending(path: "staging")
-        state["staging"] = Data(
-            ((try? FileManager.default.contentsOfDirectory(atPath: staging.path)) ?? []).joined(separator: " ").utf8)
+        state["staging"] = Data(try staged().joined(separator: " ").utf8)
         return state
     }
 

@@ -21,7 +21,8 @@ struct UploadTests {
 
     @Test(arguments: [
         upload(
-            "plain text", type: "text/plain", row, status: 415, .unsupportedMediaType, #"got Content-Type "text/plain""#,
+            "plain text", type: "text/plain", row, status: 415, .unsupportedMediaType,
+            #"got Content-Type "text/plain""#,
             "expected application/x-ndjson", "multipart/form-data"),
         upload("no content type", type: nil, row, status: 415, .unsupportedMediaType, "expected application/x-ndjson"),
         upload("no content type and no body", type: nil, "", status: 415, .unsupportedMediaType),
@@ -66,7 +67,8 @@ struct UploadTests {
         upload(
             "a part without a disposition", type: multipart, "--xyz\nContent-Type: text/plain\n\n\(row)\n--xyz--\n",
             .invalidMultipart, "has no name"),
-        upload("a part without headers", type: multipart, "--xyz\n\n\(row)\n--xyz--\n", .invalidMultipart, "has no name"),
+        upload(
+            "a part without headers", type: multipart, "--xyz\n\n\(row)\n--xyz--\n", .invalidMultipart, "has no name"),
         upload(
             "headers of 17 KB", type: multipart, "--xyz\nX: \(String(repeating: "x", count: 17 << 10))",
             .invalidMultipart, "over 16384 bytes"),
@@ -113,7 +115,9 @@ struct UploadTests {
         ("a part of rows that carry their vectors", .multipart([("rows", rows)]), 4),
         (
             "a quoted boundary",
-            .other("multipart/form-data; charset=utf-8; boundary=\"x yz\"", Multipart.encode([("rows", rows)], boundary: "x yz")), 4
+            .other(
+                "multipart/form-data; charset=utf-8; boundary=\"x yz\"",
+                Multipart.encode([("rows", rows)], boundary: "x yz")), 4
         ),
         (
             "preamble and epilogue",
@@ -130,8 +134,7 @@ struct UploadTests {
             #expect(job.state == .succeeded, "\(name): \(job)")
             #expect(job.counts.accepted == count)
             #expect(job.version == 1)
-            let staging = server.dataDirectory.appending(path: "staging")
-            #expect(try FileManager.default.contentsOfDirectory(atPath: staging.path) == [])
+            #expect(try server.staged() == [])
         }
     }
 

@@ -58,7 +58,10 @@ struct WireSchemaTests {
         try received.decode(WireJSON.encode(JSONValue.object(least)))
         for name in required {
             let incomplete = JSONValue.object(received.full.members.filter { $0.key != name })
-            #expect(document.schemas.faults(of: incomplete, schema, at: received.schema) == ["\(received.schema): no \(name)"])
+            #expect(
+                document.schemas.faults(of: incomplete, schema, at: received.schema) == [
+                    "\(received.schema): no \(name)"
+                ])
             let error = #expect(throws: DatastoreError.self) { try received.decode(WireJSON.encode(incomplete)) }
             #expect(error?.code == .missingField)
             #expect(error?.errors.map(\.field) == [name])

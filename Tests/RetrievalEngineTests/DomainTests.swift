@@ -284,10 +284,14 @@ struct DomainTests {
             try await engine.create("a")
             #expect(try await engine.datastore("a").latestVersion == nil)
             #expect(try await engine.datastore("a").pendingChanges == 0)
-            try await engine.importRows([rows[0]], into: "a")
+            let job = try await engine.importRows([rows[0]], into: "a")
+            #expect(job.version == 2)
             try await engine.bind("town", "a")
             #expect(try await engine.ask("town", Self.query).results.map(\.text) == [rows[0].text])
-            // Its history went on where it was.
+            // Its history went on where it was, and what it names is not what there is now.
+            #expect(try await engine.domain("town").revision == 2)
+            await expectError(.unknownVersion) { try await engine.rollback("town", to: 1, precondition: .none) }
+            await expectError(.unknownVersion) { try await engine.bind("town", "a@1") }
             #expect(try await engine.domain("town").revision == 2)
         }
     }

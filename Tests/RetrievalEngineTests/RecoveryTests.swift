@@ -200,7 +200,7 @@ struct RecoveryTests {
                 }
             }),
         HalfMade(
-            what: "a number that does not follow", number: 5, says: "does not follow",
+            what: "a number that does not follow", number: 5, says: "the next version is 2",
             change: { try editManifest($0) { $0.version = 5 } }),
         HalfMade(
             what: "a version of another datastore", says: "manifest.json",
@@ -303,7 +303,8 @@ struct RecoveryTests {
             #expect(!FileManager.default.fileExists(atPath: harness.directory.datastore("d").path))
             #expect(FileManager.default.fileExists(atPath: unknown.path))
             try await engine.create("d")
-            #expect(try await engine.importRows(Self.rows, into: "d").version == 1)
+            // The numbers of its versions go on, so that no old revision comes to mean something else.
+            #expect(try await engine.importRows(Self.rows, into: "d").version == 2)
         }
     }
 

@@ -116,10 +116,10 @@ struct VectorFileTests {
         }
     }
 
-    /// The bytes of a file of nine vectors of three dimensions as f32.
+    /// The bytes of a file of sixteen vectors of three dimensions as f32: 64 of header, 192 of vectors, 128 of ids.
     private static func sample(_ folder: TemporaryDirectory) throws -> Data {
         try write(
-            Vectors(clustered: 9, dim: 3, seed: 5), ids: [1, 2, 4, 8, 16, 17, 18, 19, 20], as: .f32,
+            Vectors(clustered: 16, dim: 3, seed: 5), ids: (0..<16).map { 1 << $0 }, as: .f32,
             to: folder.file("sample"))
         return try Data(contentsOf: folder.file("sample"))
     }
@@ -153,11 +153,11 @@ struct VectorFileTests {
             cases.append(("element \(element)", Self.with(whole, at: 12, element)))
         }
         for dim: UInt32 in [0, 2, 4, 1 << 31, .max] { cases.append(("dim \(dim)", Self.with(whole, at: 16, dim))) }
-        for count: UInt64 in [0, 8, 10, 1 << 32, 1 << 60, 1 << 61, 1 << 62, 1 << 63, .max] {
+        for count: UInt64 in [0, 15, 17, 1 << 32, 1 << 60, 1 << 61, 1 << 62, 1 << 63, .max] {
             cases.append(("count \(count)", Self.with(whole, at: 24, count)))
         }
         for offset: UInt64 in [
-            0, 64, 128, 191, 193, 256, 1 << 40, 1 << 62, UInt64(Int.max) - 63, 1 << 63, .max - 63, .max,
+            0, 64, 192, 255, 257, 320, 1 << 40, 1 << 62, UInt64(Int.max) - 63, 1 << 63, .max - 63, .max,
         ] {
             cases.append(("ids at \(offset)", Self.with(whole, at: 32, offset)))
         }
@@ -181,8 +181,8 @@ struct VectorFileTests {
     @Test func idsThatDoNotAscendAreRefused() throws {
         let folder = try TemporaryDirectory()
         let whole = try Self.sample(folder)
-        let idsOffset = whole.count - 72
-        for row in 1..<9 {
+        let idsOffset = whole.count - 128
+        for row in 1..<16 {
             let before = whole.subdata(in: idsOffset + row * 8 - 8..<idsOffset + row * 8)
             var equal = whole
             equal.replaceSubrange(idsOffset + row * 8..<idsOffset + row * 8 + 8, with: before)

@@ -129,7 +129,9 @@ struct MultipartReader {
         }
         return parameters.dropFirst().lazy.compactMap { parameter -> String? in
             let parts = parameter.split(separator: "=", maxSplits: 1)
-            guard parts.count == 2, parts[0].trimmingCharacters(in: .whitespaces).lowercased() == name else { return nil }
+            guard parts.count == 2, parts[0].trimmingCharacters(in: .whitespaces).lowercased() == name else {
+                return nil
+            }
             return parts[1].trimmingCharacters(in: .whitespaces).trimmingCharacters(in: ["\""])
         }.first
     }

@@ -81,12 +81,11 @@ struct LimitedBody {
         do {
             chunk = try await iterator.next()
         } catch {
-            throw DatastoreError(
-                .uploadIncomplete, "the upload broke off after \(received) bytes; nothing of it was kept: \(error)")
+            throw incomplete
         }
         guard let chunk else {
             // A cancelled request ends its body as if it were whole.
-            if Task.isCancelled { throw DatastoreError(.uploadIncomplete, "the upload was cut off at its byte \(received)") }
+            if Task.isCancelled { throw incomplete }
             return nil
         }
         received += chunk.readableBytes
@@ -96,5 +95,9 @@ struct LimitedBody {
                 "the upload is over \(limit) bytes; split it, or import by path from below an import root")
         }
         return chunk
+    }
+
+    private var incomplete: DatastoreError {
+        DatastoreError(.uploadIncomplete, "the upload broke off after \(received) bytes; nothing of it was kept")
     }
 }

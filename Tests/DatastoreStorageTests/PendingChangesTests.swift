@@ -1,0 +1,249 @@
+import DatastoreCore
+import DatastoreStorage
+import Foundation
+import GRDB
+import TestSupport
+import Testing
+
+/// Changes that wait: durable, all of a job or none, each id given once.
+struct PendingChangesTests {
+    private let folder: TemporaryDirectory
+    private let pending: PendingChanges
+
+    init() throws {
+        folder = try TemporaryDirectory()
+        pending = try PendingChanges(folder.file("pending.sqlite"))
+    }
+
+    private func change(
+        _ text: String, id: Int64 = 0, externalID: String? = nil, vector: [Float] = [1, 2], isHalf: Bool = false
+    ) -> PendingEntry {
+        PendingEntry(
+            entry: Entry(id: id, fields: EntryFields(externalID: externalID, text: text)), vector: vector,
+            isHalfPrecision: isHalf)
+    }
+
+    private func put(_ changes: [PendingEntry], job: String, in pending: PendingChanges? = nil) throws {
+        let pending = pending ?? self.pending
+        try pending.begin(job: job)
+        try pending.stage(changes, job: job)
+        try pending.commit(job: job)
+    }
+
+    private func entries(through sequence: Int64? = nil, of pending: PendingChanges? = nil) throws -> [PendingEntry] {
+        let pending = pending ?? self.pending
+        var found: [PendingEntry] = []
+        try pending.forEachEntry(through: try sequence ?? pending.lastSequence()) { found.append($0) }
+        return found
+    }
+
+    @Test func whatIsNotCommittedDoesNotCount() throws {
+        try pending.begin(job: "one")
+        try pending.stage([change("a", externalID: "x"), change("b")], job: "one")
+        #expect(try pending.count() == 0)
+        #expect(try pending.lastSequence() == 0)
+        #expect(try entries(through: .max).isEmpty)
+        #expect(try pending.entries(externalIDs: ["x"]).isEmpty)
+        #expect(try pending.isCommitted(job: "one") == false)
+        #expect(try pending.uncommittedJobs() == ["one"])
+
+        try pending.stage([change("c")], job: "one")
+        try pending.commit(job: "one")
+        #expect(try pending.count() == 3)
+        #expect(try entries().map(\.entry.fields.text) == ["a", "b", "c"])
+        #expect(try entries().map(\.entry.id) == [1, 2, 3])
+        #expect(try pending.entries(externalIDs: ["x", "y"]).mapValues(\.entry.id) == ["x": 1])
+        #expect(try pending.isCommitted(job: "one"))
+        #expect(try pending.uncommittedJobs() == [])
+        #expect(try pending.isCommitted(job: "another") == false)
+    }
+
+    @Test func whatIsDiscardedIsGoneAndWhatIsCommittedStays() throws {
+        try put([change("kept")], job: "committed")
+        try pending.begin(job: "torn")
+        try pending.stage([change("lost")], job: "torn")
+        for job in ["torn", "committed", "unknown"] { try pending.discard(job: job) }
+        #expect(try entries().map(\.entry.fields.text) == ["kept"])
+        #expect(try pending.isCommitted(job: "committed"))
+        #expect(try pending.uncommittedJobs() == [])
+        // The job can begin again.
+        try put([change("again")], job: "torn")
+        #expect(try entries().map(\.entry.id) == [1, 3])
+    }
+
+    @Test func idsAreNeverGivenAgain() throws {
+        try put([change("a"), change("b")], job: "one")
+        try pending.begin(job: "two")
+        try pending.stage([change("c"), change("d"), change("e")], job: "two")
+        try pending.discard(job: "two")
+        try put([change("f")], job: "three")
+        #expect(try entries().map(\.entry.id) == [1, 2, 6])
+        try pending.consume(through: pending.lastSequence())
+        #expect(try pending.count() == 0)
+        try put([change("g"), change("changed", id: 2), change("h")], job: "four")
+        #expect(try entries().map(\.entry.id) == [2, 7, 8])
+        try pending.consume(through: pending.lastSequence())
+        try pending.close()
+        let again = try PendingChanges(folder.file("pending.sqlite"))
+        try put([change("i")], job: "five", in: again)
+        #expect(try entries(of: again).map(\.entry.id) == [9])
+        try again.close()
+    }
+
+    @Test func theLastChangeOfAnEntryWins() throws {
+        try put([change("first", externalID: "x"), change("other", externalID: "y")], job: "one")
+        try put([change("second", id: 1, externalID: "x", vector: [3, 4])], job: "two")
+        try put([change("third", id: 1, externalID: "x", vector: [5, 6]), change("new")], job: "three")
+        #expect(try pending.count() == 5)
+        let all = try entries()
+        #expect(all.map(\.entry.id) == [1, 2, 3])
+        #expect(all.map(\.entry.fields.text) == ["third", "other", "new"])
+        #expect(all[0].vector == [5, 6])
+        let found = try pending.entries(externalIDs: ["x", "y"])
+        #expect(found.mapValues(\.entry.fields.text) == ["x": "third", "y": "other"])
+        // As of an earlier change, the earlier one.
+        #expect(try entries(through: 3).map(\.entry.fields.text) == ["second", "other"])
+        #expect(try entries(through: 2).map(\.entry.fields.text) == ["first", "other"])
+        #expect(try entries(through: 0).isEmpty)
+    }
+
+    @Test func anUncommittedChangeDoesNotHideTheCommittedOne() throws {
+        try put([change("committed", externalID: "x")], job: "one")
+        try pending.begin(job: "two")
+        try pending.stage([change("torn", id: 1, externalID: "x")], job: "two")
+        #expect(try entries(through: .max).map(\.entry.fields.text) == ["committed"])
+        #expect(try pending.entries(externalIDs: ["x"])["x"]?.entry.fields.text == "committed")
+        #expect(try pending.lastSequence() == 1)
+    }
+
+    @Test func consumingLeavesWhatCameLaterAndWhatIsNotCommitted() throws {
+        try put([change("a"), change("b")], job: "one")
+        let through = try pending.lastSequence()
+        try pending.begin(job: "open")
+        try pending.stage([change("open")], job: "open")
+        try put([change("c", id: 1), change("d")], job: "two")
+        try pending.consume(through: through)
+        #expect(try entries().map(\.entry.fields.text) == ["c", "d"])
+        #expect(try pending.count() == 2)
+        #expect(try pending.isCommitted(job: "two"))
+        #expect(try pending.uncommittedJobs() == ["open"])
+        // Everything up to the last: the one that is open stays, whatever its number.
+        try pending.consume(through: .max)
+        #expect(try pending.count() == 0)
+        try pending.commit(job: "open")
+        #expect(try entries().map(\.entry.fields.text) == ["open"])
+        // And once more changes nothing.
+        try pending.consume(through: through)
+        #expect(try pending.count() == 1)
+    }
+
+    @Test func sequencesGoOnAfterAllWasConsumed() throws {
+        try put([change("a"), change("b")], job: "one")
+        let last = try pending.lastSequence()
+        try pending.consume(through: last)
+        #expect(try pending.lastSequence() == 0)
+        try put([change("c")], job: "two")
+        #expect(try pending.lastSequence() > last)
+        // What a version consumed before does not take this one.
+        try pending.consume(through: last)
+        #expect(try entries().map(\.entry.fields.text) == ["c"])
+    }
+
+    @Test func vectorsComeBackExactly() throws {
+        let halves: [Float] = [
+            0, -0.0, 1, -2, 65504, -65504, 0x1p-24, 0x1.ffcp-15, 0x1p-14, Float(Float16(0.1)), Float(Float16.pi),
+        ]
+        let floats: [Float] = [
+            0, -0.0, .pi, 1e-20, 1e18, .leastNonzeroMagnitude, .greatestFiniteMagnitude, 0.1, -1 / 3, 1, 2,
+        ]
+        try put([change("half", vector: halves, isHalf: true), change("full", vector: floats)], job: "one")
+        let found = try entries()
+        #expect(found[0].vector.map(\.bitPattern) == halves.map(\.bitPattern))
+        #expect(found[0].isHalfPrecision)
+        #expect(found[1].vector.map(\.bitPattern) == floats.map(\.bitPattern))
+        #expect(!found[1].isHalfPrecision)
+    }
+
+    @Test func halfPrecisionHoldsWhenEveryChangeIsHalf() throws {
+        #expect(try pending.isHalfPrecision(through: .max))
+        try put([change("a", isHalf: true)], job: "one")
+        let half = try pending.lastSequence()
+        #expect(try pending.isHalfPrecision(through: half))
+        try put([change("b", isHalf: false)], job: "two")
+        #expect(try pending.isHalfPrecision(through: half))
+        #expect(try !pending.isHalfPrecision(through: pending.lastSequence()))
+        try pending.consume(through: pending.lastSequence())
+        #expect(try pending.isHalfPrecision(through: .max))
+    }
+
+    @Test func everyFieldComesBack() throws {
+        let fields = EntryFields(
+            externalID: "id/ü", text: "ein Pferd 🐎 \u{301}\n\"quoted\"", imageID: "42", origin: .synthetic, lang: "de",
+            source: "'; DROP TABLE changes; --",
+            payload: .object([
+                "integer": .integer(.max), "number": .number(0.1), "null": .null, "": .bool(false),
+                "nested": .array([.object(["x": .string("\u{0}y")]), .array([])]),
+            ]))
+        let entry = PendingEntry(entry: Entry(id: 0, fields: fields), vector: [1], isHalfPrecision: false)
+        try put([entry], job: "one")
+        #expect(try entries().map(\.entry) == [Entry(id: 1, fields: fields)])
+        #expect(try pending.entries(externalIDs: ["id/ü"])["id/ü"]?.entry.fields == fields)
+    }
+
+    @Test func openingAgainKeepsWhatWasCommittedAndWhatWasNot() throws {
+        try put([change("a", externalID: "x")], job: "one")
+        try pending.begin(job: "torn")
+        try pending.stage([change("b")], job: "torn")
+        try pending.close()
+        let again = try PendingChanges(folder.file("pending.sqlite"))
+        #expect(try entries(of: again).map(\.entry.fields.text) == ["a"])
+        #expect(try again.isCommitted(job: "one"))
+        #expect(try again.uncommittedJobs() == ["torn"])
+        try again.close()
+    }
+
+    @Test func aFileOfANewerReleaseIsRefused() throws {
+        try pending.close()
+        let url = folder.file("pending.sqlite")
+        let queue = try DatabaseQueue(path: url.path)
+        try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('0002_later')") }
+        try queue.close()
+        let error = expectError(.newerFormat) { try PendingChanges(url) }
+        #expect(error?.detail.contains("pending.sqlite") == true)
+    }
+
+    @Test func aJobBeginsOnceAndStagesOnlyAfterItBegan() throws {
+        try pending.begin(job: "one")
+        #expect(throws: (any Error).self) { try pending.begin(job: "one") }
+        #expect(throws: (any Error).self) { try pending.stage([change("a")], job: "none") }
+        try pending.stage([], job: "one")
+        try pending.commit(job: "one")
+        #expect(try pending.count() == 0)
+        // What failed gave no ids away.
+        try put([change("b")], job: "two")
+        #expect(try entries().map(\.entry.id) == [1])
+    }
+
+    @Test func readersDuringAStageSeeOnlyWhatIsCommitted() async throws {
+        let pending = self.pending
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for job in 0..<20 {
+                    try pending.begin(job: "job-\(job)")
+                    for _ in 0..<5 {
+                        try pending.stage((0..<10).map { self.change("\(job) \($0)") }, job: "job-\(job)")
+                    }
+                    try pending.commit(job: "job-\(job)")
+                }
+            }
+            for _ in 0..<3 {
+                group.addTask {
+                    for _ in 0..<100 { #expect(try pending.count() % 50 == 0) }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try pending.count() == 1000)
+        #expect(try entries().map(\.entry.id) == Array(1...1000))
+    }
+}
