@@ -12,14 +12,18 @@ package struct ServerConfiguration: Sendable {
     package var bodyLimit: Int
     /// Bytes of an upload.
     package var uploadLimit: Int
+    /// After which a connection that nothing moves on is closed.
+    package var idleTimeout: TimeAmount
 
     package init(
-        host: String = "127.0.0.1", port: Int = 7411, bodyLimit: Int = 16 << 20, uploadLimit: Int = 64 << 30
+        host: String = "127.0.0.1", port: Int = 7411, bodyLimit: Int = 16 << 20, uploadLimit: Int = 64 << 30,
+        idleTimeout: TimeAmount = .seconds(60)
     ) {
         self.host = host
         self.port = port
         self.bodyLimit = bodyLimit
         self.uploadLimit = uploadLimit
+        self.idleTimeout = idleTimeout
     }
 }
 
@@ -32,6 +36,7 @@ package func buildApplication(
 ) -> some ApplicationProtocol {
     Application(
         router: buildRouter(engine: engine, configuration: configuration),
+        server: .http1(configuration: .init(idleTimeout: configuration.idleTimeout)),
         configuration: ApplicationConfiguration(
             address: .hostname(configuration.host, port: configuration.port), serverName: "capstand"),
         onServerRunning: { channel in await onListening(channel.localAddress) },
@@ -41,6 +46,7 @@ package func buildApplication(
 func buildRouter(engine: CapstanEngine, configuration: ServerConfiguration) -> Router<CapstanRequestContext> {
     let router = Router(context: CapstanRequestContext.self)
     router.add(middleware: ProblemMiddleware())
+    router.add(middleware: LocalOnlyMiddleware())
     HealthController(engine: engine).addRoutes(to: router)
     let api = router.group("v1").add(middleware: ReadinessMiddleware(engine: engine))
     let bodyLimit = configuration.bodyLimit

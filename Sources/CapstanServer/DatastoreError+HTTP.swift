@@ -15,7 +15,7 @@ extension ErrorCode {
             .noRowsAccepted, .rowsRejected, .invalidUTF8, .rowTooLong, .missingText, .missingVector,
             .unexpectedVector, .duplicateExternalID:
             .badRequest
-        case .importByPathDisabled, .pathOutsideImportRoots, .listenRefused: .forbidden
+        case .importByPathDisabled, .pathOutsideImportRoots, .listenRefused, .foreignRequest: .forbidden
         case .notFound, .unknownDomain, .unknownDatastore, .unknownVersion, .unknownRevision, .unknownJob: .notFound
         case .datastoreExists, .datastoreInUse, .datastoreBusy, .noVersion, .nothingToBuild, .dataDirectoryInUse:
             .conflict

@@ -58,7 +58,7 @@ extension Catalog {
                     sql: """
                         UPDATE jobs SET state = 'succeeded', phase = 'done', version = ?, finished_at = ?,
                             error_code = NULL, error_detail = NULL
-                        WHERE id = ?
+                        WHERE id = ? AND state IN ('queued', 'running')
                         """, arguments: [version.id.number, now.milliseconds, job])
             }
             let following = try String.fetchAll(
@@ -127,6 +127,15 @@ extension Catalog {
             try database.execute(
                 sql: "UPDATE versions SET state = 'damaged', detail = ? WHERE datastore = ? AND number = ?",
                 arguments: [detail, id.datastore, id.number])
+        }
+    }
+
+    /// A damaged version whose files are right again.
+    package func markReady(_ id: VersionID) throws {
+        try pool.write { database in
+            try database.execute(
+                sql: "UPDATE versions SET state = 'ready', detail = NULL WHERE datastore = ? AND number = ?",
+                arguments: [id.datastore, id.number])
         }
     }
 

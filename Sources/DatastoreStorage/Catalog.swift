@@ -13,15 +13,33 @@ package final class Catalog: Sendable {
         var configuration = Configuration()
         configuration.busyMode = .timeout(10)
         configuration.maximumReaderCount = 4
-        configuration.prepareDatabase { database in
-            try database.execute(sql: "PRAGMA synchronous = FULL")
-        }
+        let migrator = DatabaseMigrator(Migration.catalog)
+        try migrator.refuseNewer(url)
         pool = try DatabasePool(path: url.path, configuration: configuration)
-        try DatabaseMigrator(Migration.catalog).migrate(pool, file: url.lastPathComponent)
+        try pool.syncEveryCommit()
+        try migrator.migrate(pool)
     }
 
     package func close() throws {
         try pool.close()
+    }
+
+    /// Whether what is acknowledged is on disk; tests hold it.
+    package func syncsEveryCommit() throws -> Bool {
+        try pool.syncsEveryCommit()
+    }
+}
+
+extension DatabasePool {
+    /// Makes a commit mean that it is on disk. A pool sets `synchronous = NORMAL` on its writer as it opens, which may
+    /// lose the last commits to a power cut; so this comes after.
+    func syncEveryCommit() throws {
+        try writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+    }
+
+    /// Whether every commit is synced.
+    func syncsEveryCommit() throws -> Bool {
+        try writeWithoutTransaction { try Int.fetchOne($0, sql: "PRAGMA synchronous") == 2 }
     }
 }
 

@@ -89,7 +89,7 @@ package final class EntryReader: Sendable {
         do {
             return try connection.unsafeRead(body)
         } catch let error as DatabaseError {
-            throw DatastoreError(.versionDamaged, "entries.sqlite: \(error)")
+            throw Self.explained(error)
         }
     }
 
@@ -107,7 +107,13 @@ package final class EntryReader: Sendable {
         do {
             return try DatabaseQueue(path: path, configuration: configuration)
         } catch let error as DatabaseError {
-            throw DatastoreError(.versionDamaged, "entries.sqlite: \(error)")
+            throw Self.explained(error)
         }
+    }
+
+    /// Only a corrupt file or one without the table is damage; no memory or no file descriptor left may pass.
+    private static func explained(_ error: DatabaseError) -> DatastoreError {
+        let isDamage = [.SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_ERROR].contains(error.resultCode)
+        return DatastoreError(isDamage ? .versionDamaged : .storageFailed, "entries.sqlite: \(error)")
     }
 }

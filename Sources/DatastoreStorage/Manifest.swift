@@ -55,13 +55,18 @@ package struct Manifest: Codable, Sendable, Hashable {
         package var jobID: String
         /// The last pending change that is in it.
         package var pendingThrough: Int64
+        /// The largest id that an entry of it has; ids go on after it.
+        package var lastEntryID: Int64
         package var added: Int
         package var replaced: Int
 
-        package init(baseVersion: Int?, jobID: String, pendingThrough: Int64, added: Int, replaced: Int) {
+        package init(
+            baseVersion: Int?, jobID: String, pendingThrough: Int64, lastEntryID: Int64, added: Int, replaced: Int
+        ) {
             self.baseVersion = baseVersion
             self.jobID = jobID
             self.pendingThrough = pendingThrough
+            self.lastEntryID = lastEntryID
             self.added = added
             self.replaced = replaced
         }
@@ -71,6 +76,7 @@ package struct Manifest: Codable, Sendable, Hashable {
             case baseVersion = "base_version"
             case jobID = "job_id"
             case pendingThrough = "pending_through"
+            case lastEntryID = "last_entry_id"
         }
     }
 

@@ -22,33 +22,55 @@ package struct PendingEntry: Sendable, Hashable {
 /// A job stages its changes in batches and commits them as one; what is not committed does not count and goes with
 /// `discard`. Thread-safe; calls block.
 package final class PendingChanges: Sendable {
-    private let queue: DatabaseQueue
+    private let pool: DatabasePool
 
     package init(_ url: URL) throws {
         var configuration = Configuration()
         configuration.busyMode = .timeout(10)
-        configuration.prepareDatabase { database in
-            try database.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
+        let migrator = DatabaseMigrator(Migration.pending)
+        try migrator.refuseNewer(url)
+        pool = try DatabasePool(path: url.path, configuration: configuration)
+        try pool.syncEveryCommit()
+        try migrator.migrate(pool)
+    }
+
+    /// Makes sure that ids and sequence numbers go on after those of the newest version, also when this file was lost
+    /// and made anew: an id that came twice would replace another entry.
+    package func goOn(afterID id: Int64, sequence: Int64) throws {
+        try pool.write { database in
+            try database.execute(
+                sql: "UPDATE counters SET value = max(value, ?) WHERE name = 'next_entry_id'", arguments: [id + 1])
+            let last = try Int64.fetchOne(database, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
+            if last == nil {
+                try database.execute(
+                    sql: "INSERT INTO sqlite_sequence (name, seq) VALUES ('changes', ?)", arguments: [sequence])
+            } else if let last, last < sequence {
+                try database.execute(
+                    sql: "UPDATE sqlite_sequence SET seq = ? WHERE name = 'changes'", arguments: [sequence])
+            }
         }
-        queue = try DatabaseQueue(path: url.path, configuration: configuration)
-        try DatabaseMigrator(Migration.pending).migrate(queue, file: url.lastPathComponent)
+    }
+
+    /// Whether what is acknowledged is on disk; tests hold it.
+    package func syncsEveryCommit() throws -> Bool {
+        try pool.syncsEveryCommit()
     }
 
     package func close() throws {
-        try queue.close()
+        try pool.close()
     }
 
     // MARK: One job's batch
 
     package func begin(job: String) throws {
-        try queue.write { database in
+        try pool.write { database in
             try database.execute(sql: "INSERT INTO batches (job_id) VALUES (?)", arguments: [job])
         }
     }
 
     /// Adds changes to the batch of a job. Entries with id 0 are new and get the next ids.
     package func stage(_ entries: [PendingEntry], job: String) throws {
-        try queue.write { database in
+        try pool.write { database in
             let fresh = Int64(entries.count { $0.entry.id == 0 })
             var nextID =
                 try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'next_entry_id'") ?? 1
@@ -75,14 +97,14 @@ package final class PendingChanges: Sendable {
 
     /// Makes the batch of a job count. From here on its rows survive anything.
     package func commit(job: String) throws {
-        try queue.write { database in
+        try pool.write { database in
             try database.execute(sql: "UPDATE batches SET committed = 1 WHERE job_id = ?", arguments: [job])
         }
     }
 
     /// Drops the batch of a job that did not commit.
     package func discard(job: String) throws {
-        try queue.write { database in
+        try pool.write { database in
             let committed = try Bool.fetchOne(
                 database, sql: "SELECT committed FROM batches WHERE job_id = ?", arguments: [job])
             guard committed == false else { return }
@@ -93,11 +115,11 @@ package final class PendingChanges: Sendable {
 
     /// Jobs whose batch never committed, after a crash.
     package func uncommittedJobs() throws -> [String] {
-        try queue.read { try String.fetchAll($0, sql: "SELECT job_id FROM batches WHERE committed = 0") }
+        try pool.read { try String.fetchAll($0, sql: "SELECT job_id FROM batches WHERE committed = 0") }
     }
 
     package func isCommitted(job: String) throws -> Bool {
-        try queue.read { database in
+        try pool.read { database in
             try Bool.fetchOne(database, sql: "SELECT committed FROM batches WHERE job_id = ?", arguments: [job])
                 ?? false
         }
@@ -107,17 +129,17 @@ package final class PendingChanges: Sendable {
 
     /// Committed changes.
     package func count() throws -> Int {
-        try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(Self.committed)") ?? 0 }
+        try pool.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(Self.committed)") ?? 0 }
     }
 
     /// Number of the last committed change; 0 when there is none.
     package func lastSequence() throws -> Int64 {
-        try queue.read { try Int64.fetchOne($0, sql: "SELECT max(sequence) FROM \(Self.committed)") ?? 0 }
+        try pool.read { try Int64.fetchOne($0, sql: "SELECT max(sequence) FROM \(Self.committed)") ?? 0 }
     }
 
     /// The committed changes that decide the entries with these external ids, by external id.
     package func entries(externalIDs: [String]) throws -> [String: PendingEntry] {
-        try queue.read { database in
+        try pool.read { database in
             let statement = try database.cachedStatement(
                 sql: """
                     SELECT entry_id, \(EntryColumns.list), vector, half_precision FROM \(Self.committed)
@@ -133,7 +155,7 @@ package final class PendingChanges: Sendable {
 
     /// Whether every committed change up to `sequence` is half precision.
     package func isHalfPrecision(through sequence: Int64) throws -> Bool {
-        try queue.read { database in
+        try pool.read { database in
             try Bool.fetchOne(
                 database,
                 sql: "SELECT NOT EXISTS (SELECT 1 FROM \(Self.committed) WHERE sequence <= ? AND half_precision = 0)",
@@ -143,7 +165,7 @@ package final class PendingChanges: Sendable {
 
     /// The entries that committed changes up to `sequence` leave, in the order of their ids.
     package func forEachEntry(through sequence: Int64, _ body: (PendingEntry) throws -> Void) throws {
-        try queue.read { database in
+        try pool.read { database in
             let cursor = try Row.fetchCursor(
                 database,
                 sql: """
@@ -156,9 +178,18 @@ package final class PendingChanges: Sendable {
         }
     }
 
+    /// Whether there are committed changes up to `sequence`.
+    package func hasChanges(through sequence: Int64) throws -> Bool {
+        try pool.read { database in
+            try Bool.fetchOne(
+                database, sql: "SELECT EXISTS (SELECT 1 FROM \(Self.committed) WHERE sequence <= ?)",
+                arguments: [sequence]) ?? false
+        }
+    }
+
     /// Forgets committed changes up to `sequence`: they are in a version now.
     package func consume(through sequence: Int64) throws {
-        try queue.write { database in
+        try pool.write { database in
             try database.execute(
                 sql: """
                     DELETE FROM changes WHERE sequence <= ? AND job_id IN (SELECT job_id FROM batches WHERE committed = 1)
@@ -169,8 +200,9 @@ package final class PendingChanges: Sendable {
                         AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.job_id = batches.job_id)
                     """)
         }
-        try queue.writeWithoutTransaction { database in
-            _ = try database.checkpoint(.truncate)
+        // Gives the space back; that may wait while somebody reads.
+        pool.writeWithoutTransaction { database in
+            _ = try? database.checkpoint(.truncate)
         }
     }
 

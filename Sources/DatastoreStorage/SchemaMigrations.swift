@@ -1,4 +1,5 @@
 import DatastoreCore
+import Foundation
 import GRDB
 import Migrations
 
@@ -10,14 +11,19 @@ extension DatabaseMigrator {
         }
     }
 
-    /// Brings a database up to date, and refuses one that a newer release has changed.
+    /// Refuses a database that a newer release has changed, before anything is written to it.
     ///
     /// - Throws: `newer_format`.
-    func migrate(_ writer: some DatabaseWriter, file: String) throws {
-        guard try !writer.read(hasBeenSuperseded) else {
+    func refuseNewer(_ url: URL) throws {
+        guard FileManager.default.fileExists(atPath: url.path) else { return }
+        var configuration = Configuration()
+        configuration.readonly = true
+        let queue = try DatabaseQueue(path: url.path, configuration: configuration)
+        defer { try? queue.close() }
+        guard try !queue.read(hasBeenSuperseded) else {
             throw DatastoreError(
-                .newerFormat, "\(file) was written by a newer release of Capstan; upgrade capstand to open it")
+                .newerFormat,
+                "\(url.lastPathComponent) was written by a newer release of Capstan; upgrade capstand to open it")
         }
-        try migrate(writer)
     }
 }

@@ -13,9 +13,10 @@ package struct VersionFolder: Sendable {
     package init(verifying url: URL, id: VersionID, manifestSHA256: String?) throws {
         self.url = url
         let manifestURL = url.appending(path: Manifest.fileName)
-        guard let data = try? Data(contentsOf: manifestURL) else {
-            throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) cannot be read")
+        guard FileManager.default.fileExists(atPath: manifestURL.path) else {
+            throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) is missing")
         }
+        let data = try Data(contentsOf: manifestURL)
         if let expected = manifestSHA256, FileDigest.sha256(data) != expected {
             throw DatastoreError(
                 .versionDamaged,

@@ -26,7 +26,15 @@ extension CapstanEngine {
     }
 
     package func datastores(_ page: PageRequest) async throws -> [DatastoreInfo] {
-        try await control { [self] in try catalog.datastores(page).map(info) }
+        try await control { [self] in
+            try catalog.datastores(page).compactMap { record in
+                do {
+                    return try info(record)
+                } catch let error as DatastoreError where error.code == .unknownDatastore {
+                    return nil  // deleted since
+                }
+            }
+        }
     }
 
     /// - Throws: `unknown_datastore`.
@@ -39,7 +47,13 @@ extension CapstanEngine {
     /// - Throws: `unknown_datastore`, `datastore_in_use`, `datastore_busy`.
     package func deleteDatastore(_ name: String) async throws {
         try await control { [self] in
-            try changes.withLock { _ in try catalog.delete(datastore: name) }
+            try changes.withLock { _ in
+                // A job that is recorded as ended may still forget the pending changes of its version.
+                guard !jobs.isBusy(name) else {
+                    throw DatastoreError(.datastoreBusy, "a job works on datastore \"\(name)\"; wait until it has ended")
+                }
+                try catalog.delete(datastore: name)
+            }
             try removeFiles(ofDeleted: name)
         }
     }
@@ -75,9 +89,7 @@ extension CapstanEngine {
         try await control { [self] in
             _ = try catalog.datastore(id.datastore)
             let record = try catalog.version(id)
-            let manifest = try? Manifest.read(
-                Data(contentsOf: directory.version(id).appending(path: Manifest.fileName)))
-            return Self.info(record, files: manifest?.files ?? [])
+            return Self.info(record, files: (try? manifest(record.id))?.files ?? [])
         }
     }
 

@@ -18,7 +18,7 @@ extension CapstanEngine {
         guard !request.datastores.isEmpty else {
             throw DatastoreError.field(.missingField, "datastores", "got none, expected at least one")
         }
-        let names = request.datastores.map(\.name)
+        let names = try request.datastores.map { try ResourceName.validate($0.name, field: "datastores.name") }
         guard Set(names).count == names.count else {
             throw DatastoreError.field(.invalidValue, "datastores", "got one twice, expected each once")
         }

@@ -39,8 +39,9 @@ extension CapstanEngine {
             for file in [rows, vectors].compactMap(\.self) { try DurableFiles.sync(file) }
             try DurableFiles.sync(directory.staging(job: job))
             try DurableFiles.sync(directory.staging)
-            return try submit(
-                job, datastore, .importRows(rows: rows.path, vectors: vectors?.path, options: options))
+            let request = JobRequest.importUpload(
+                rows: rows.lastPathComponent, vectors: vectors?.lastPathComponent, options: options)
+            return try submit(job, datastore, request)
         }
     }
 
@@ -49,12 +50,18 @@ extension CapstanEngine {
     /// - Throws: `unknown_datastore`, `import_by_path_disabled`, `path_outside_import_roots`, `source_unreadable`.
     package func submitImport(_ request: ImportRequest, into datastore: String) async throws -> JobInfo {
         try await control { [self] in
-            let roots = ImportRoots(configuration.importRoots)
-            let rows = try roots.resolve(request.rowsPath, field: "rows_path")
-            let vectors = try request.vectorsPath.map { try roots.resolve($0, field: "vectors_path") }
+            let (rows, vectors) = try resolve(request.rowsPath, request.vectorsPath)
             return try submit(
-                Self.newJobID(), datastore, .importRows(rows: rows, vectors: vectors, options: request.options))
+                Self.newJobID(), datastore, .importPaths(rows: rows, vectors: vectors, options: request.options))
         }
+    }
+
+    private func resolve(_ rows: String, _ vectors: String?) throws -> (rows: String, vectors: String?) {
+        let roots = ImportRoots(configuration.importRoots)
+        return (
+            try roots.resolve(rows, field: "rows_path"),
+            try vectors.map { try roots.resolve($0, field: "vectors_path") }
+        )
     }
 
     /// Queues the building of a version from what is pending.
@@ -107,7 +114,14 @@ extension CapstanEngine {
             let started = ContinuousClock.now
             do {
                 switch try catalog.request(ofJob: job.id) {
-                case .importRows(let rows, let vectors, let options):
+                case .importUpload(let rows, let vectors, let options):
+                    let folder = directory.staging(job: job.id)
+                    try performImport(
+                        job, rows: folder.appending(path: rows).path,
+                        vectors: vectors.map { folder.appending(path: $0).path }, options: options)
+                case .importPaths(let rows, let vectors, let options):
+                    // Once more: links and roots may be others than when the job was submitted.
+                    let (rows, vectors) = try resolve(rows, vectors)
                     try performImport(job, rows: rows, vectors: vectors, options: options)
                 case .build:
                     try build(job)
@@ -189,27 +203,33 @@ extension CapstanEngine {
 
     /// Names a placed version in the catalog and moves the domains that follow it.
     private func publish(_ record: VersionRecord, _ publisher: VersionPublisher) throws {
-        // Opened before it exists for anyone: what cannot be opened is not published.
-        let folder = try VersionFolder(
-            verifying: directory.version(record.id), id: record.id, manifestSHA256: record.manifestSHA256)
-        let version = try cache.version(record.id) { try OpenVersion(folder) }
-        let moved = try changes.withLock { _ in
-            let moved = try catalog.publish(record, at: Date())
-            publisher.onStep(.cataloged)
-            let domains = moved.map(open)
-            swap { snapshot in
-                for domain in domains { snapshot.domains[domain.info.domain] = domain }
+        do {
+            // Opened before it exists for anyone: what cannot be opened is not published.
+            let version = try OpenVersion(
+                VersionFolder(
+                    verifying: directory.version(record.id), id: record.id, manifestSHA256: record.manifestSHA256))
+            let moved = try changes.withLock { _ in
+                let moved = try catalog.publish(record, at: Date())
+                publisher.onStep(.cataloged)
+                cache.insert(version)
+                let domains = moved.map(open)
+                swap { snapshot in
+                    for domain in domains { snapshot.domains[domain.info.domain] = domain }
+                }
+                return moved
             }
-            return moved
+            publisher.onStep(.switched)
+            logger.info(
+                "version published",
+                metadata: [
+                    "version": "\(record.id)", "entries": "\(record.entries)",
+                    "domains": "\(moved.map(\.domain).joined(separator: " "))",
+                ])
+        } catch {
+            let isNamed = try catalog.versionNumbers(of: record.id.datastore).contains(record.id.number)
+            if !isNamed { try DurableFiles.remove(directory.version(record.id)) }
+            throw error
         }
-        publisher.onStep(.switched)
-        withExtendedLifetime(version) {}
-        logger.info(
-            "version published",
-            metadata: [
-                "version": "\(record.id)", "entries": "\(record.entries)",
-                "domains": "\(moved.map(\.domain).joined(separator: " "))",
-            ])
     }
 
     private func failure(_ error: any Error, of job: JobQueue.Job) -> JobFailure {

@@ -10,7 +10,15 @@ extension CapstanEngine {
         try await control { [self] in
             setReadiness(.loading, "reconciling the catalog with the files")
             try finishDeletions()
-            for datastore in try catalog.datastores(PageRequest(limit: -1)) { try reconcile(datastore) }
+            try recheckDamaged()
+            for datastore in try catalog.datastores(PageRequest(limit: -1)) {
+                do {
+                    try reconcile(datastore)
+                } catch {
+                    // One datastore that cannot be opened keeps no other from answering.
+                    noteRecovery("could not reconcile \(datastore.name): \(error)")
+                }
+            }
             try reconcileJobs()
             let domains = try catalog.allDomains()
             for (number, domain) in domains.enumerated() {
@@ -59,13 +67,29 @@ extension CapstanEngine {
                 noteRecovery("removed \(id), which was never published: \(error.detail)")
             }
         }
-        if let latest = try catalog.latestVersion(of: datastore.name) {
-            // The pending changes of a version go after it is in the catalog; a crash may have come between.
-            if let data = try? Data(contentsOf: directory.version(latest.id).appending(path: Manifest.fileName)),
-                let manifest = try? Manifest.read(data)
-            {
-                try pending.consume(through: manifest.lineage.pendingThrough)
+        // The pending changes of a version go after it is in the catalog; a crash may have come between. They are the
+        // only other copy of its rows, so the version is opened and checked first.
+        if let latest = try catalog.latestVersion(of: datastore.name), latest.state == .ready {
+            let through = try manifest(latest.id).lineage.pendingThrough
+            if try pending.hasChanges(through: through) {
+                _ = try open(latest.id)
+                try pending.consume(through: through)
+                noteRecovery("forgot the pending changes that are in \(latest.id)")
             }
+        }
+    }
+
+    /// Versions that were damaged when they were last opened may have got their files back.
+    private func recheckDamaged() throws {
+        for id in try catalog.damagedVersions() {
+            let record = try catalog.version(id)
+            guard
+                let folder = try? VersionFolder(
+                    verifying: directory.version(id), id: id, manifestSHA256: record.manifestSHA256),
+                (try? OpenVersion(folder)) != nil
+            else { continue }
+            try catalog.markReady(id)
+            noteRecovery("\(id) was damaged and is right again")
         }
     }
 
@@ -121,6 +145,7 @@ extension CapstanEngine {
     /// - Throws: `unknown_version`, `version_damaged`, `newer_format`.
     func open(_ id: VersionID) throws -> OpenVersion {
         let record = try catalog.version(id)
+        let id = record.id
         guard record.state == .ready else {
             throw DatastoreError(.versionDamaged, record.detail ?? "\(id) is damaged")
         }

@@ -8,7 +8,7 @@ extension CapstanEngine {
     package func answer(_ vector: QueryVectors, of domain: String, options: QueryOptions) async throws -> QueryAnswer {
         let retriever = try retriever(try currentSnapshot.domain(domain), options)
         try retriever.validate(vector)
-        return try await search { try retriever.answer(vector.values[...]) }
+        return try await search { try retriever.answer(vector.values[...], excluding: retriever.exclusions()) }
     }
 
     /// Answers several vectors apart, in order, all from one revision.
@@ -20,10 +20,13 @@ extension CapstanEngine {
         try checkCount(vectors.count, field: "query.vectors")
         let domain = try currentSnapshot.domain(domain)
         let retriever = try retriever(domain, options)
-        try retriever.validate(vectors, field: "query.vectors")
+        try retriever.validate(vectors)
+        try checkSize([retriever.k * vectors.count])
         let dim = vectors.dim
+        let excluded = try await search { try retriever.exclusions() }
         return try await batch(domain, count: vectors.count) { index in
-            QueryBatchItem(try retriever.answer(vectors.values[index * dim..<(index + 1) * dim]))
+            QueryBatchItem(
+                try retriever.answer(vectors.values[index * dim..<(index + 1) * dim], excluding: excluded))
         }
     }
 
@@ -36,13 +39,15 @@ extension CapstanEngine {
     ) async throws -> QueryBatchAnswer {
         try checkCount(questions.count, field: "queries")
         let domain = try currentSnapshot.domain(domain)
+        try checkSize(questions.map { max(0, $0.options.k ?? domain.info.defaults.k ?? Retriever.defaultK) })
         return try await batch(domain, count: questions.count) { [self] index in
             do {
                 let question = questions[index]
                 let vector = try question.query.single()
                 let retriever = try retriever(domain, question.options)
                 try retriever.validate(vector)
-                return QueryBatchItem(try retriever.answer(vector.values[...]))
+                return QueryBatchItem(
+                    try retriever.answer(vector.values[...], excluding: retriever.exclusions()))
             } catch {
                 return QueryBatchItem(error: problem(error))
             }
@@ -61,8 +66,20 @@ extension CapstanEngine {
         }
     }
 
-    /// Spreads the questions of one request over as many calls as there are search threads, so that one large request
-    /// neither fills the queue nor starves the others.
+    /// The results that one answer may carry, so that it fits into memory.
+    private static let maximumResults = 131_072
+
+    private func checkSize(_ results: [Int]) throws {
+        let total = results.reduce(0) { $0 + min($1, configuration.maximumK) }
+        guard total <= Self.maximumResults else {
+            throw DatastoreError(
+                .tooManyQueries,
+                "got \(total) results asked for in one request, expected at most \(Self.maximumResults); split it")
+        }
+    }
+
+    /// Asks the questions of one request a few at a time, as many as there are search threads, each as a call of its own:
+    /// one large request neither fills the queue nor keeps others waiting, and ends soon after its client has gone.
     private func batch(
         _ domain: DomainSnapshot, count: Int, _ answer: @escaping @Sendable (Int) throws -> QueryBatchItem
     ) async throws -> QueryBatchAnswer {
@@ -71,7 +88,12 @@ extension CapstanEngine {
         try await withThrowingTaskGroup(of: [(Int, QueryBatchItem)].self) { group in
             for lane in 0..<lanes {
                 group.addTask { [self] in
-                    try await search { try stride(from: lane, to: count, by: lanes).map { ($0, try answer($0)) } }
+                    var answered: [(Int, QueryBatchItem)] = []
+                    for index in stride(from: lane, to: count, by: lanes) {
+                        try Task.checkCancellation()
+                        answered.append((index, try await search { try answer(index) }))
+                    }
+                    return answered
                 }
             }
             for try await answered in group {
@@ -91,7 +113,9 @@ extension QueryInput {
         switch self {
         case .vector(let values): try QueryVectors(values: values, count: 1)
         case .vectorBase64(let text):
-            try QueryVectors(values: QueryVectors.floats(base64: text, field: "query.vector_base64"), count: 1)
+            try QueryVectors(
+                values: QueryVectors.floats(base64: text, field: "query.vector_base64"), count: 1,
+                field: "query.vector_base64")
         case .vectors(let values, let count): try QueryVectors(values: values, count: count, field: "query.vectors")
         }
     }

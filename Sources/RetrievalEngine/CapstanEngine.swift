@@ -58,10 +58,14 @@ package final class CapstanEngine: Service {
         defer { loaded.continuation.finish() }
         try await load()
         loaded.continuation.finish()
-        await withGracefulShutdownHandler {
-            await jobs.run { [self] job in await perform(job) }
-        } onGracefulShutdown: { [self] in
-            stop()
+        await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                await jobs.run { [self] job in await perform(job) }
+            } onGracefulShutdown: { [self] in
+                stop(within: configuration.shutdownGrace)
+            }
+        } onCancel: { [self] in
+            stop(within: .zero)
         }
         try await shutdown()
     }
@@ -122,12 +126,27 @@ package final class CapstanEngine: Service {
     // MARK: Blocking work
 
     /// Runs catalog and file work on the control threads.
+    ///
+    /// - Throws: `storage_failed` for what SQLite and the file system throw; the log has it in full.
     func control<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await controlPool.run(body)
+        try await controlPool.run { [self] in try explaining(body) }
     }
 
     func search<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await searchPool.run(body)
+        try await searchPool.run { [self] in try explaining(body) }
+    }
+
+    private func explaining<Value>(_ body: () throws -> Value) throws -> Value {
+        do {
+            return try body()
+        } catch let error where error is DatastoreError || error is CancellationError {
+            throw error
+        } catch {
+            logger.error("storage or index failed", metadata: ["error": "\(error)"])
+            throw DatastoreError(
+                error is FaissError ? .indexFailed : .storageFailed,
+                "the data directory could not be read or written; the log of the daemon says why")
+        }
     }
 
     func runJob(_ body: @escaping @Sendable () -> Void) async {
@@ -139,14 +158,25 @@ package final class CapstanEngine: Service {
     }
 
     /// The pending changes of a datastore, opened once.
+    ///
+    /// - Throws: `unknown_datastore`; a datastore that is deleted does not get its files back.
     func pendingChanges(_ datastore: String) throws -> PendingChanges {
         try pending.withLock { open in
+            _ = try catalog.datastore(datastore)
             if let changes = open[datastore] { return changes }
             try directory.create(datastore: datastore)
             let changes = try PendingChanges(directory.pending(datastore))
+            if let latest = try catalog.latestVersion(of: datastore), let lineage = try? manifest(latest.id).lineage {
+                try changes.goOn(afterID: lineage.lastEntryID, sequence: lineage.pendingThrough)
+            }
             open[datastore] = changes
             return changes
         }
+    }
+
+    /// What a version says of itself; its files are not compared.
+    func manifest(_ id: VersionID) throws -> Manifest {
+        try Manifest.read(Data(contentsOf: directory.version(id).appending(path: Manifest.fileName)))
     }
 
     func closePendingChanges(_ datastore: String) throws {
@@ -155,9 +185,9 @@ package final class CapstanEngine: Service {
 
     // MARK: End
 
-    private func stop() {
+    private func stop(within grace: Duration) {
         setReadiness(.stopping, "finishing what runs")
-        let deadline = ContinuousClock.now + configuration.shutdownGrace
+        let deadline = ContinuousClock.now + grace
         stopDeadline.withLock { $0 = deadline }
         jobs.close()
     }

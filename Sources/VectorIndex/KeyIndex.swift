@@ -51,7 +51,8 @@ package final class KeyIndex: Sendable {
             let (rows, lowest) = try candidates(query, fetch: fetch)
             let hits = scored(query, rows)
             if Double(lowest) + tolerance < Double(hits[wanted - 1].score) { return Array(hits.prefix(wanted)) }
-            fetch *= 2
+            // Rather once over all than ever nearer to it.
+            fetch = fetch * 4 < count / 8 ? fetch * 4 : count
         }
         return Array(scored(query, (0..<count).map { Int64($0) }).prefix(wanted))
     }

@@ -49,19 +49,28 @@ struct Capstand: AsyncParsableCommand {
             return handler
         }
         let logger = Logger(label: "capstand")
+        Self.raiseOpenFileLimit()
         let engine = try CapstanEngine(settings.engine, logger: logger)
         let readyFile = ReadyFile(path: settings.readyFile, engine: engine, logger: logger)
         let application = buildApplication(engine: engine, configuration: settings.server, logger: logger) { address in
             readyFile.listening(on: address)
         }
         // Stopped in reverse: first no more requests, last the data directory.
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [
-                    .init(service: engine), .init(service: readyFile), .init(service: application),
-                ],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        var configuration = ServiceGroupConfiguration(
+            services: [.init(service: engine), .init(service: readyFile), .init(service: application)],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        // A client that never ends its request does not hold the daemon for ever.
+        configuration.maximumGracefulShutdownDuration = settings.engine.shutdownGrace * 2 + .seconds(10)
+        let group = ServiceGroup(configuration: configuration)
         try await group.run()
+    }
+
+    /// Each open version takes a few files for each thread that reads it; the usual soft limit is soon reached.
+    private static func raiseOpenFileLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
     /// What ended the daemon, in the words of its errors.

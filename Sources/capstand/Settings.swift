@@ -76,11 +76,7 @@ struct Settings {
                 .invalidValue, "--listen: got \(listen), expected host:port, for example 127.0.0.1:7411")
         }
         let host = listen[..<colon].trimmingCharacters(in: ["[", "]"])
-        let isLoopback =
-            host == "localhost" || host == "::1"
-            || host.split(separator: ".").count == 4
-                && host.hasPrefix("127.") && host.split(separator: ".").allSatisfy { UInt8($0) != nil }
-        guard isLoopback else {
+        guard LoopbackHost.contains(host) else {
             throw DatastoreError(
                 .listenRefused,
                 "--listen: \(host) is not a loopback address, and without API keys nobody gets in from outside; "

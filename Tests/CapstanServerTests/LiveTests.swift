@@ -52,7 +52,7 @@ struct LiveTests {
             let before = try await server.state()
             let reply = try await RawConnection.with(port: server.port) { connection in
                 connection.send(
-                    "POST /v1/domains/street/query HTTP/1.1\r\nHost: x\r\nContent-Type: \(type)\r\n"
+                    "POST /v1/domains/street/query HTTP/1.1\r\nHost: localhost\r\nContent-Type: \(type)\r\n"
                         + "Transfer-Encoding: chunked\r\n\r\n")
                 for _ in 0..<10 { connection.send("400\r\n\(String(repeating: " ", count: 1024))\r\n") }
                 connection.send("0\r\n\r\n")
@@ -69,7 +69,7 @@ struct LiveTests {
         try await TestServer.run(.live, configuration: Self.small) { server in
             let reply = try await RawConnection.with(port: server.port) { connection in
                 connection.send(
-                    "POST /v1/datastores HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                    "POST /v1/datastores HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                         + "Content-Length: 10000000\r\n\r\n")
                 connection.send(String(repeating: " ", count: 100_000))
                 return Reply(try connection.readAnswer())
@@ -94,7 +94,7 @@ struct LiveTests {
             try await server.bind("street", to: "tiny")
             let answer = try await RawConnection.with(port: server.port) { connection in
                 connection.send(
-                    "POST /v1/domains/street/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                    "POST /v1/domains/street/query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                         + "Transfer-Encoding: chunked\r\n\r\n")
                 for byte in #"{"query": {"vector": [0, 1, 0, 0]}, "k": 1}"# { connection.send("1\r\n\(byte)\r\n") }
                 connection.send("0\r\n\r\n")
@@ -126,7 +126,7 @@ struct LiveTests {
                 let before = try await server.state()
                 try await RawConnection.with(port: server.port) { connection in
                     connection.send(
-                        "POST /v1/datastores/new/imports HTTP/1.1\r\nHost: x\r\nContent-Type: \(type)\r\n"
+                        "POST /v1/datastores/new/imports HTTP/1.1\r\nHost: localhost\r\nContent-Type: \(type)\r\n"
                             + "\(transfer)\r\n\r\n")
                     if transfer.hasPrefix("Transfer") {
                         connection.send("\(String(body.count, radix: 16))\r\n")
@@ -159,7 +159,7 @@ struct LiveTests {
             try await server.create("new")
             let reply = try await RawConnection.with(port: server.port) { connection in
                 connection.send(
-                    "POST /v1/datastores/new/imports HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+                    "POST /v1/datastores/new/imports HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
                         + "Content-Length: 1000\r\n\r\n0123456789")
                 connection.endSending()
                 return Reply(try connection.readAnswer())
@@ -185,6 +185,29 @@ struct LiveTests {
                 #expect(answer.shortfall == nil)
                 #expect(answer.results.allSatisfy { $0.datastore == "everyday-photos" && $0.version == 1 })
             }
+        }
+    }
+
+    @Test(arguments: ["evil.example", "evil.example:7411", "localhost.evil.example", "192.168.0.1"])
+    func aRequestUnderANameOfAnotherMachineIsRefused(_ host: String) async throws {
+        try await TestServer.run(.live) { server in
+            let reply = try await RawConnection.with(port: server.port) { connection in
+                connection.send("GET /v1/datastores HTTP/1.1\r\nHost: \(host)\r\n\r\n")
+                return Reply(try connection.readAnswer())
+            }
+            #expect(reply.status == "403", "\(reply.head)")
+            #expect(reply.problem?.code == "foreign_request")
+        }
+    }
+
+    @Test(arguments: ["localhost:7411", "127.0.0.1", "[::1]:80", "LOCALHOST"])
+    func aRequestUnderANameOfThisMachineIsAnswered(_ host: String) async throws {
+        try await TestServer.run(.live) { server in
+            let reply = try await RawConnection.with(port: server.port) { connection in
+                connection.send("GET /v1/datastores HTTP/1.1\r\nHost: \(host)\r\n\r\n")
+                return Reply(try connection.readAnswer())
+            }
+            #expect(reply.status == "200", "\(reply.head)")
         }
     }
 

@@ -34,9 +34,10 @@ final class RawConnection: Sendable {
             let descriptor = socket(candidate.ai_family, candidate.ai_socktype, candidate.ai_protocol)
             if connect(descriptor, candidate.ai_addr, candidate.ai_addrlen) == 0 {
                 self.descriptor = descriptor
-                var timeout = timeval(tv_sec: 10, tv_usec: 0)
-                setsockopt(
-                    descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+                var timeout = timeval(tv_sec: 60, tv_usec: 0)
+                for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+                    setsockopt(descriptor, SOL_SOCKET, option, &timeout, socklen_t(MemoryLayout<timeval>.size))
+                }
                 return
             }
             close(descriptor)

@@ -113,6 +113,10 @@ struct RefusedDatastoreTests {
             name: "rejects of a job that is not there", method: .get, path: "/v1/jobs/..%2Fx/rejects", status: 404,
             code: .unknownJob),
         Refusal(
+            name: "a page of another site", path: "/v1/datastores/empty/versions",
+            headers: ["Origin": "https://evil.example"], status: 403, code: .foreignRequest,
+            words: ["got Origin https://evil.example", "expected none or a loopback address"]),
+        Refusal(
             name: "a path that is not there", method: .get, path: "/v1/datastore", status: 404, code: .notFound,
             words: ["/openapi.yaml"]),
         Refusal(

@@ -90,7 +90,7 @@ struct LeakTests {
         }
     }
 
-    @Test func anUploadThatCannotBeKeptIsAnInternalError() async throws {
+    @Test func anUploadThatCannotBeKeptSaysThatStorageFailed() async throws {
         try await TestServer.run { server in
             try await server.create("new")
             let staging = server.dataDirectory.appending(path: "staging")
@@ -98,7 +98,7 @@ struct LeakTests {
             try Data().write(to: staging)
             for body in [Body.rows(Rows.four), .multipart([("rows", Data("x".utf8))])] {
                 let answer = try await server.post("/v1/datastores/new/imports", body)
-                try answer.expectProblem(500, .internalError, saying: ["request id"])
+                try answer.expectProblem(500, .storageFailed, saying: ["the log of the daemon"])
                 expectNoLeak(answer.text, server)
             }
         }

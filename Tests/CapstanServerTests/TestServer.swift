@@ -121,9 +121,11 @@ struct TestServer: Sendable {
     /// A job has succeeded when its version is published; what was pending and staged goes a moment later.
     func waitForJob(of answer: Answer) async throws -> JobInfo {
         let location = try #require(answer.headers[.location])
+        let deadline = ContinuousClock.now + .seconds(60)
         while true {
             let job = try await get(location).decode(JobInfo.self)
             if job.state.isFinal, try !staged().contains(job.id) { return job }
+            try #require(ContinuousClock.now < deadline, "the job does not end: \(job)")
             try await Task.sleep(for: .milliseconds(5))
         }
     }

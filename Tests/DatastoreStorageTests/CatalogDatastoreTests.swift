@@ -173,7 +173,7 @@ struct CatalogDatastoreTests {
         try catalog.create("d", versions: 2)
         try catalog.bind("street", "d", defaults: QueryDefaults(k: 7, minScore: 0.25, dedupe: .text))
         try catalog.markDamaged(VersionID(datastore: "d", number: 1), detail: "x")
-        let request = JobRequest.importRows(
+        let request = JobRequest.importPaths(
             rows: "/rows", vectors: "/vectors", options: ImportOptions(build: false, strict: true))
         let job = try catalog.createJob(id: "j", datastore: "d", request: request, at: moment)
         try catalog.create(DatastoreRecord("gone"))

@@ -23,7 +23,7 @@ struct CatalogJobTests {
     }
 
     @Test func aJobGoesThroughItsLife() throws {
-        let request = JobRequest.importRows(
+        let request = JobRequest.importPaths(
             rows: "/ä/rows.ndjson", vectors: nil, options: ImportOptions(build: true, strict: false))
         let queued = try catalog.createJob(id: "j", datastore: "d", request: request, at: moment)
         #expect(

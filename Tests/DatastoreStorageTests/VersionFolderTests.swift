@@ -17,7 +17,8 @@ struct VersionFolderTests {
                     spec: KeySpec(
                         name: "text", dim: 4, metric: .cosine, encoder: Encoder(model: "m/ü", revision: "1")))
             ], files: [],
-            lineage: Manifest.Lineage(baseVersion: 6, jobID: "j", pendingThrough: 12, added: 2, replaced: 1),
+            lineage: Manifest.Lineage(
+                baseVersion: 6, jobID: "j", pendingThrough: 12, lastEntryID: 3, added: 2, replaced: 1),
             tools: ["capstan": "0.1.0"], createdAt: Date(timeIntervalSince1970: 1_750_000_000))
         manifest.files = try names.map { try FileDigest.of(folder.appending(path: $0)) }
         return manifest

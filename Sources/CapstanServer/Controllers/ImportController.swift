@@ -41,7 +41,8 @@ struct ImportController {
                 try await engine.submitUpload(
                     job: job, datastore: datastore, rows: files.rows, vectors: files.vectors, options: options))
         } catch {
-            await engine.discardUpload(job: job)
+            // In a task of its own: the request's may be cancelled, and its files must go all the same.
+            await Task { await engine.discardUpload(job: job) }.value
             throw error
         }
     }

@@ -50,18 +50,14 @@ struct UploadReceiver {
     }
 
     private func write(to file: URL, _ next: () async throws -> ByteBuffer?) async throws {
-        let handle = try await FileSystem.shared.openFile(
-            forWritingAt: FilePath(file.path), options: .newFile(replaceExisting: false))
-        var offset: Int64 = 0
-        do {
+        try await FileSystem.shared.withFileHandle(
+            forWritingAt: FilePath(file.path), options: .newFile(replaceExisting: false)
+        ) { handle in
+            var offset: Int64 = 0
             while let chunk = try await next() {
                 offset += try await handle.write(contentsOf: chunk.readableBytesView, toAbsoluteOffset: offset)
             }
-        } catch {
-            try? await handle.close()
-            throw error
         }
-        try await handle.close()
     }
 }
 

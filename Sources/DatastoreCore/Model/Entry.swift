@@ -1,11 +1,11 @@
 /// What the entries of a datastore are.
-public enum DatastoreKind: String, Codable, Sendable, CaseIterable {
+public enum DatastoreKind: String, WireChoice {
     case captions
     case names
 }
 
 /// Where a text comes from.
-public enum Origin: String, Codable, Sendable, CaseIterable {
+public enum Origin: String, WireChoice {
     case human
     case web
     case synthetic

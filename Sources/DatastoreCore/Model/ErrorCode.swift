@@ -15,6 +15,7 @@ public enum ErrorCode: String, CaseIterable, Codable, Sendable {
     case uploadIncomplete = "upload_incomplete"
     case invalidCursor = "invalid_cursor"
     case notFound = "not_found"
+    case foreignRequest = "foreign_request"
 
     // Questions
     case vectorDimMismatch = "vector_dim_mismatch"

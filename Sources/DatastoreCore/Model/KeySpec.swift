@@ -1,5 +1,5 @@
 /// How two vectors of a key are compared.
-public enum Metric: String, Codable, Sendable, CaseIterable {
+public enum Metric: String, WireChoice {
     /// Inner product of L2-normalised vectors. Zero vectors are refused.
     case cosine
     /// Inner product of the vectors as they are.

@@ -8,6 +8,8 @@ package struct QueryVectors: Sendable, Equatable {
     package let count: Int
     /// Components of each vector.
     package var dim: Int { values.count / count }
+    /// The part of the request that carried them, for messages.
+    package let field: String
 
     /// - Throws: `missing_field` when empty.
     package init(values: [Float], count: Int, field: String = "query.vector") throws {
@@ -17,6 +19,7 @@ package struct QueryVectors: Sendable, Equatable {
         precondition(values.count % count == 0, "ragged vectors are refused where they are read")
         self.values = values
         self.count = count
+        self.field = field
     }
 
     /// Reads `count` vectors of little-endian 32-bit floats, laid end to end.
@@ -36,7 +39,7 @@ package struct QueryVectors: Sendable, Equatable {
     ///
     /// - Throws: `invalid_base64`.
     package static func floats(base64 text: String, field: String) throws -> [Float] {
-        guard let data = Data(base64Encoded: text) else {
+        guard text.utf8.count.isMultiple(of: 4), let data = Data(base64Encoded: text) else {
             throw DatastoreError.field(
                 .invalidBase64, field, "got \(text.utf8.count) characters that are not base64 (RFC 4648, padded)")
         }
@@ -77,7 +80,7 @@ package struct QueryVectors: Sendable, Equatable {
     /// Checks dimension, finiteness and, for cosine, that no vector is zero.
     ///
     /// - Throws: `vector_dim_mismatch`, `vector_not_finite` or `vector_zero`.
-    package func validate(dim expected: Int, metric: Metric, field: String = "query.vector") throws {
+    package func validate(dim expected: Int, metric: Metric) throws {
         guard dim == expected else {
             throw DatastoreError.field(.vectorDimMismatch, field, "got \(dim) numbers, expected \(expected)")
         }

@@ -26,9 +26,43 @@ public struct CreateDatastoreRequest: Codable, Sendable, Hashable {
         let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
         name = try container.decode(String.self, forKey: .name)
         kind = try container.decode(DatastoreKind.self, forKey: .kind)
-        keys = try container.decode([KeySpec].self, forKey: .keys)
+        keys = try container.decode([StrictKeySpec].self, forKey: .keys).map(\.spec)
         description = try container.decodeIfPresent(String.self, forKey: .description)
         licence = try container.decodeIfPresent(String.self, forKey: .licence)
+    }
+
+    /// A key as a request gives it; answers are read leniently, so that a newer daemon may say more.
+    private struct StrictKeySpec: Decodable {
+        var spec: KeySpec
+
+        enum CodingKeys: String, CodingKey, CaseIterable {
+            case name, dim, metric, encoder
+        }
+
+        enum EncoderKeys: String, CodingKey, CaseIterable {
+            case model, revision, preprocessing
+        }
+
+        struct StrictEncoder: Decodable {
+            var encoder: Encoder
+
+            init(from decoder: any Decoder) throws {
+                _ = try decoder.strictContainer(keyedBy: EncoderKeys.self)
+                encoder = try Encoder(from: decoder)
+            }
+        }
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+            guard let dim = try container.decodeWholeIfPresent(forKey: .dim) else {
+                throw DatastoreError.field(
+                    .missingField, (decoder.codingPath + [CodingKeys.dim]).fieldPath, "required and not given")
+            }
+            spec = KeySpec(
+                name: try container.decode(String.self, forKey: .name), dim: dim,
+                metric: try container.decode(Metric.self, forKey: .metric),
+                encoder: try container.decodeIfPresent(StrictEncoder.self, forKey: .encoder)?.encoder)
+        }
     }
 }
 

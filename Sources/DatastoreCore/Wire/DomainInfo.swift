@@ -62,7 +62,7 @@ public struct DatastoreBinding: Codable, Sendable, Hashable {
                     .invalidValue, "datastores.version", "got \"\(text)\", expected a number or \"latest\"")
             }
         } else {
-            version = try container.decodeIfPresent(Int.self, forKey: .version)
+            version = try container.decodeWholeIfPresent(forKey: .version)
         }
     }
 
@@ -96,7 +96,7 @@ public struct QueryDefaults: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
-        k = try container.decodeIfPresent(Int.self, forKey: .k)
+        k = try container.decodeWholeIfPresent(forKey: .k)
         minScore = try container.decodeIfPresent(Float.self, forKey: .minScore)
         dedupe = try container.decodeIfPresent(Dedupe.self, forKey: .dedupe)
     }
@@ -174,6 +174,6 @@ public struct RollbackRequest: Codable, Sendable, Hashable {
     }
 
     public init(from decoder: any Decoder) throws {
-        to = try decoder.strictContainer(keyedBy: CodingKeys.self).decodeIfPresent(Int.self, forKey: .to)
+        to = try decoder.strictContainer(keyedBy: CodingKeys.self).decodeWholeIfPresent(forKey: .to)
     }
 }

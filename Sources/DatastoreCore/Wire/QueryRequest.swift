@@ -17,7 +17,7 @@ public struct QueryRequest: Codable, Sendable, Hashable {
         let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
         query = try container.decode(QueryInput.self, forKey: .query)
         options = QueryOptions(
-            k: try container.decodeIfPresent(Int.self, forKey: .k),
+            k: try container.decodeWholeIfPresent(forKey: .k),
             excludeImageIDs: try container.decodeIfPresent(Exclusion.self, forKey: .exclude)?.imageIDs ?? [],
             dedupe: try container.decodeIfPresent(Dedupe.self, forKey: .dedupe),
             minScore: try container.decodeIfPresent(Float.self, forKey: .minScore),
@@ -103,10 +103,7 @@ public enum QueryInput: Codable, Sendable, Hashable {
         var dim = 0
         while !rows.isAtEnd {
             let row = try rows.decode([Float].self)
-            if count == 0 {
-                dim = row.count
-                values.reserveCapacity(dim * (rows.count ?? 1))
-            }
+            if count == 0 { dim = row.count }
             guard row.count == dim else {
                 throw DatastoreError.field(
                     .vectorsRagged, "query.vectors[\(count)]",
@@ -145,7 +142,7 @@ public struct QueryOptions: Sendable, Hashable {
 }
 
 /// Which results count as the same.
-public enum Dedupe: String, Codable, Sendable, CaseIterable {
+public enum Dedupe: String, WireChoice {
     case none
     /// Equal texts; the best-scored stays.
     case text

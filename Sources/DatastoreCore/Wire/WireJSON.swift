@@ -20,7 +20,7 @@ public enum WireJSON {
         do {
             return try decoder.decode(type, from: data)
         } catch let error as DecodingError {
-            throw DatastoreError(decoding: error)
+            throw DatastoreError(decoding: error, data: data)
         }
     }
 }

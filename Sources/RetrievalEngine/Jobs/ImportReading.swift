@@ -33,14 +33,14 @@ struct ImportReading {
             let rejected = try RejectFile(rejects)
             var batch: [ImportRow] = []
             while let record = try reader.next() {
-                counts.seen += 1
                 switch record {
                 case .reject(let row):
-                    counts.rejected += 1
                     try rejected.append(row)
+                    counts.rejected += 1
+                    counts.seen += 1
                 case .row(let row): batch.append(row)
                 }
-                if counts.seen % Self.batchSize == 0 {
+                if reader.rowsSeen % Self.batchSize == 0 {
                     try stage(batch, isHalf: reader.vectorsAreHalfPrecision, &counts)
                     batch.removeAll(keepingCapacity: true)
                     try onProgress(counts)
@@ -80,6 +80,8 @@ struct ImportReading {
     /// Stages what rows change. No two rows of an import have one external id, so a batch can be looked up at once.
     private func stage(_ rows: [ImportRow], isHalf: Bool, _ counts: inout JobCounts) throws {
         let existing = try existing(rows.compactMap(\.fields.externalID))
+        var staged = counts
+        staged.seen += rows.count
         var changes: [PendingEntry] = []
         changes.reserveCapacity(rows.count)
         for row in rows {
@@ -87,17 +89,18 @@ struct ImportReading {
                 entry: Entry(id: 0, fields: row.fields), vector: row.vector, isHalfPrecision: isHalf)
             if let old = row.fields.externalID.flatMap({ existing[$0] }) {
                 if old.entry.fields == row.fields && old.vector == row.vector {
-                    counts.duplicate += 1
+                    staged.duplicate += 1
                     continue
                 }
-                counts.replaced += 1
+                staged.replaced += 1
                 change.entry.id = old.entry.id
             } else {
-                counts.accepted += 1
+                staged.accepted += 1
             }
             changes.append(change)
         }
         try pending.stage(changes, job: job)
+        counts = staged
     }
 
     /// The entries that are there already: those of committed changes, else those of the newest version.

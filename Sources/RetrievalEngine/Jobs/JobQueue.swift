@@ -10,19 +10,23 @@ final class JobQueue: Sendable {
 
     private enum Event: Sendable {
         case submitted(Job)
-        case finished(Job)
+        case finished
         case closed
     }
 
     private let events: AsyncStream<Event>
     private let continuation: AsyncStream<Event>.Continuation
-    private let running = Atomic<Int>(0)
+    /// Datastores that a job works on now.
+    private let busyDatastores = Mutex<Set<String>>([])
 
     init() {
         (events, continuation) = AsyncStream.makeStream(of: Event.self)
     }
 
-    var runningCount: Int { running.load(ordering: .relaxed) }
+    var runningCount: Int { busyDatastores.withLock { $0.count } }
+
+    /// Whether a job works on the datastore now.
+    func isBusy(_ datastore: String) -> Bool { busyDatastores.withLock { $0.contains(datastore) } }
 
     func submit(_ job: Job) {
         continuation.yield(.submitted(job))
@@ -36,27 +40,25 @@ final class JobQueue: Sendable {
     /// Runs what is submitted until `close`. `work` must not throw: a job's failure is the job's own.
     func run(_ work: @escaping @Sendable (Job) async -> Void) async {
         var waiting: [Job] = []
-        var busy: Set<String> = []
         var isClosed = false
         await withDiscardingTaskGroup { group in
             for await event in events {
                 switch event {
                 case .submitted(let job): waiting.append(job)
-                case .finished(let job): busy.remove(job.datastore)
+                case .finished: break
                 case .closed: isClosed = true
                 }
                 if isClosed {
-                    if busy.isEmpty { return }
+                    if runningCount == 0 { return }
                     continue
                 }
-                while let index = waiting.firstIndex(where: { !busy.contains($0.datastore) }) {
+                while let index = waiting.firstIndex(where: { !isBusy($0.datastore) }) {
                     let job = waiting.remove(at: index)
-                    busy.insert(job.datastore)
-                    running.wrappingAdd(1, ordering: .relaxed)
+                    busyDatastores.withLock { _ = $0.insert(job.datastore) }
                     group.addTask { [self] in
                         await work(job)
-                        running.wrappingSubtract(1, ordering: .relaxed)
-                        continuation.yield(.finished(job))
+                        busyDatastores.withLock { _ = $0.remove(job.datastore) }
+                        continuation.yield(.finished)
                     }
                 }
             }

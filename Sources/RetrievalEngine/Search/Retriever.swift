@@ -9,7 +9,7 @@ import VectorIndex
 package struct Retriever: Sendable {
     private let domain: DomainSnapshot
     private let versions: [OpenVersion]
-    private let k: Int
+    package let k: Int
     private let dedupe: Dedupe
     private let minScore: Float
     private let excludedImages: [String]
@@ -18,7 +18,10 @@ package struct Retriever: Sendable {
     /// Results when neither the question nor the domain says how many; SmallCap's k.
     package static let defaultK = 4
 
-    /// - Throws: `k_out_of_range`, `version_damaged`.
+    /// Images that one question may exclude.
+    package static let maximumExclusions = 10_000
+
+    /// - Throws: `k_out_of_range`, `invalid_value`, `version_damaged`.
     package init(_ domain: DomainSnapshot, options: QueryOptions, maximumK: Int) throws {
         let defaults = domain.info.defaults
         self.domain = domain
@@ -30,13 +33,18 @@ package struct Retriever: Sendable {
         dedupe = options.dedupe ?? defaults.dedupe ?? .none
         minScore = options.minScore ?? defaults.minScore ?? -.infinity
         excludedImages = options.excludeImageIDs
+        guard excludedImages.count <= Self.maximumExclusions else {
+            throw DatastoreError.field(
+                .invalidValue, "exclude.image_ids",
+                "got \(excludedImages.count) images, expected at most \(Self.maximumExclusions)")
+        }
         template = options.prompt ? .smallCap : nil
     }
 
     /// - Throws: `vector_dim_mismatch`, `vector_not_finite`, `vector_zero`.
-    package func validate(_ vectors: QueryVectors, field: String = "query.vector") throws {
+    package func validate(_ vectors: QueryVectors) throws {
         for version in versions {
-            try vectors.validate(dim: version.spec.dim, metric: version.spec.metric, field: field)
+            try vectors.validate(dim: version.spec.dim, metric: version.spec.metric)
         }
     }
 
@@ -48,12 +56,19 @@ package struct Retriever: Sendable {
         var entry: Entry?
     }
 
-    /// The answer to one vector, which must have passed `validate`.
-    package func answer(_ vector: ArraySlice<Float>) throws -> QueryAnswer {
+    /// The entries of the excluded images, per version. Looked up once for all vectors of a request; blocks.
+    package func exclusions() throws -> [Set<Int64>] {
+        try versions.map { try $0.entries.ids(ofImages: excludedImages) }
+    }
+
+    /// The answer to one vector, which must have passed `validate`. Blocks.
+    ///
+    /// - Parameter excluded: what `exclusions` gave.
+    package func answer(_ vector: ArraySlice<Float>, excluding excluded: [Set<Int64>]) throws -> QueryAnswer {
         var reasons: Set<ShortfallReason> = []
         var merged: [Candidate] = []
         for binding in versions.indices {
-            merged += try nearest(vector, binding: binding, reasons: &reasons)
+            merged += try nearest(vector, binding: binding, excluding: excluded[binding], reasons: &reasons)
         }
         if versions.count > 1 {
             merged.sort {
@@ -82,12 +97,13 @@ package struct Retriever: Sendable {
     ///
     /// The index knows neither images nor texts, so it is asked for more until enough are left.
     private func nearest(
-        _ vector: ArraySlice<Float>, binding: Int, reasons: inout Set<ShortfallReason>
+        _ vector: ArraySlice<Float>, binding: Int, excluding excluded: Set<Int64>,
+        reasons: inout Set<ShortfallReason>
     ) throws -> [Candidate] {
         let version = versions[binding]
         let query = KeyQuery(vector, metric: version.spec.metric)
-        let excluded = try version.entries.ids(ofImages: excludedImages)
         var limit = min(version.key.count, k + excluded.count)
+        var known: [Int64: Entry] = [:]
         while true {
             var found: Set<ShortfallReason> = []
             let hits = try version.key.search(query, limit: limit)
@@ -104,15 +120,20 @@ package struct Retriever: Sendable {
                 if excluded.contains(id) {
                     found.insert(.excluded)
                 } else {
-                    candidates.append(Candidate(binding: binding, id: id, score: hit.score))
+                    candidates.append(Candidate(binding: binding, id: id, score: hit.score, entry: known[id]))
                 }
             }
-            if dedupe == .text { candidates = Self.firstOfEachText(try read(candidates), reasons: &found) }
+            if dedupe == .text {
+                candidates = try read(candidates)
+                for candidate in candidates { known[candidate.id] = candidate.entry }
+                candidates = Self.firstOfEachText(candidates, reasons: &found)
+            }
             if candidates.count >= k || isBelow || limit == version.key.count {
                 reasons.formUnion(found)
                 return Array(candidates.prefix(k))
             }
-            limit = min(version.key.count, limit * 4)
+            // Rather once over all than ever nearer to it.
+            limit = limit * 4 < version.key.count / 8 ? limit * 4 : version.key.count
         }
     }
 

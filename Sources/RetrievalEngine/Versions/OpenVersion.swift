@@ -13,7 +13,8 @@ package final class OpenVersion: Sendable {
 
     /// Blocks while the files are opened.
     ///
-    /// - Throws: `version_damaged` when vectors, index and texts are not of the same entries.
+    /// - Throws: `version_damaged` when vectors, index and texts are not of the same entries, `index_failed` when FAISS
+    ///   cannot read the index.
     package init(_ folder: VersionFolder) throws {
         let id = folder.manifest.id
         guard let key = folder.manifest.keys.first else {
@@ -34,7 +35,8 @@ package final class OpenVersion: Sendable {
         } catch let error as DatastoreError {
             throw DatastoreError(error.code, "\(id): \(error.detail)")
         } catch let error as FaissError {
-            throw DatastoreError(.versionDamaged, "\(id): \(key.index): \(error.message)")
+            // Its checksum was right, so it is not the file that is wrong.
+            throw DatastoreError(.indexFailed, "\(id): \(key.index): \(error.message)")
         }
         manifest = folder.manifest
     }

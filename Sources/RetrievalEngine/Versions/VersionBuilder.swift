@@ -36,6 +36,7 @@ struct VersionBuilder {
         var rows = RowSink(vectors: vectors, entries: entries, index: try VectorIndexBuilder(dim: spec.dim), spec: spec)
         let counts = try merge(into: &rows)
         let written = rows.written
+        let lastID = rows.lastID
         let index = try rows.finish()
         try entries.finish()
         try vectors.finish()
@@ -44,8 +45,8 @@ struct VersionBuilder {
         return Manifest(
             id: id, kind: datastore.kind, entries: written, keys: [key], files: [],
             lineage: Manifest.Lineage(
-                baseVersion: base?.id.number, jobID: jobID, pendingThrough: through, added: counts.added,
-                replaced: counts.replaced),
+                baseVersion: base?.id.number, jobID: jobID, pendingThrough: through, lastEntryID: lastID,
+                added: counts.added, replaced: counts.replaced),
             tools: ["capstan": Release.version, "faiss": VectorIndex.faissVersion], createdAt: Date())
     }
 
@@ -96,6 +97,7 @@ private struct RowSink: ~Copyable {
     private var waiting: [Entry] = []
     private var normalised: [Float] = []
     private(set) var written = 0
+    private(set) var lastID: Int64 = 0
 
     init(vectors: VectorFileWriter, entries: EntryWriter, index: consuming VectorIndexBuilder, spec: KeySpec) {
         self.vectors = vectors
@@ -115,6 +117,7 @@ private struct RowSink: ~Copyable {
             }
         }
         written += 1
+        lastID = entry.id
         if waiting.count == VersionBuilder.chunk { try flush() }
     }
 

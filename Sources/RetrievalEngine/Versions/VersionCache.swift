@@ -25,11 +25,16 @@ final class VersionCache: Sendable {
             keep(version)
             return version
         }
-        let opened = try open()
+        return insert(try open())
+    }
+
+    /// Adds a version that was opened; the one that is there already, if there is one.
+    @discardableResult
+    func insert(_ opened: OpenVersion) -> OpenVersion {
         let winner = state.withLock { state in
-            if let other = state.open[id]?.version { return other }
+            if let other = state.open[opened.id]?.version { return other }
             state.open = state.open.filter { $0.value.version != nil }
-            state.open[id] = Weak(version: opened)
+            state.open[opened.id] = Weak(version: opened)
             return opened
         }
         keep(winner)
