@@ -29,6 +29,8 @@ CREATE TABLE versions (
     entries INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     manifest_sha256 TEXT NOT NULL,
+    -- The last pending change that is in it.
+    pending_through INTEGER NOT NULL,
     job_id TEXT,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (datastore, number)

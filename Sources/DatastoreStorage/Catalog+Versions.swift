@@ -10,17 +10,21 @@ package struct VersionRecord: Sendable, Hashable {
     package var entries: Int
     package var bytes: Int64
     package var manifestSHA256: String
+    /// The last pending change that is in it.
+    package var pendingThrough: Int64
     package var jobID: String?
     package var createdAt: Date
 
     package init(
-        id: VersionID, entries: Int, bytes: Int64, manifestSHA256: String, jobID: String?, createdAt: Date
+        id: VersionID, entries: Int, bytes: Int64, manifestSHA256: String, pendingThrough: Int64, jobID: String?,
+        createdAt: Date
     ) {
         self.id = id
         state = .ready
         self.entries = entries
         self.bytes = bytes
         self.manifestSHA256 = manifestSHA256
+        self.pendingThrough = pendingThrough
         self.jobID = jobID
         self.createdAt = createdAt
     }
@@ -32,6 +36,7 @@ package struct VersionRecord: Sendable, Hashable {
         entries = row["entries"]
         bytes = row["bytes"]
         manifestSHA256 = row["manifest_sha256"]
+        pendingThrough = row["pending_through"]
         jobID = row["job_id"]
         createdAt = Date(milliseconds: row["created_at"])
     }
@@ -46,12 +51,13 @@ extension Catalog {
             _ = try Self.existingDatastore(version.id.datastore, database)
             try database.execute(
                 sql: """
-                    INSERT INTO versions (datastore, number, state, entries, bytes, manifest_sha256, job_id, created_at)
-                    VALUES (?, ?, 'ready', ?, ?, ?, ?, ?)
+                    INSERT INTO versions
+                        (datastore, number, state, entries, bytes, manifest_sha256, pending_through, job_id, created_at)
+                    VALUES (?, ?, 'ready', ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
                     version.id.datastore, version.id.number, version.entries, version.bytes, version.manifestSHA256,
-                    version.jobID, version.createdAt.milliseconds,
+                    version.pendingThrough, version.jobID, version.createdAt.milliseconds,
                 ])
             if let job = version.jobID {
                 try database.execute(
@@ -169,5 +175,15 @@ extension Catalog {
                     + "`capstan versions list \(id.datastore)` shows what there is")
         }
         return VersionRecord(row)
+    }
+}
+
+extension VersionRecord {
+    /// The row of a version whose manifest is sealed.
+    package init(manifest: Manifest, manifestSHA256: String, bytes: Int64) {
+        self.init(
+            id: manifest.id, entries: manifest.entries, bytes: bytes, manifestSHA256: manifestSHA256,
+            pendingThrough: manifest.lineage.pendingThrough, jobID: manifest.lineage.jobID,
+            createdAt: manifest.createdAt)
     }
 }

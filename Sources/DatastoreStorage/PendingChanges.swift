@@ -127,9 +127,12 @@ package final class PendingChanges: Sendable {
 
     // MARK: What counts
 
-    /// Committed changes.
-    package func count() throws -> Int {
-        try pool.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(Self.committed)") ?? 0 }
+    /// Committed changes after `sequence`.
+    package func count(after sequence: Int64 = 0) throws -> Int {
+        try pool.read { database in
+            try Int.fetchOne(
+                database, sql: "SELECT count(*) FROM \(Self.committed) WHERE sequence > ?", arguments: [sequence]) ?? 0
+        }
     }
 
     /// Number of the last committed change; 0 when there is none.

@@ -50,7 +50,8 @@ extension CapstanEngine {
             try changes.withLock { _ in
                 // A job that is recorded as ended may still forget the pending changes of its version.
                 guard !jobs.isBusy(name) else {
-                    throw DatastoreError(.datastoreBusy, "a job works on datastore \"\(name)\"; wait until it has ended")
+                    throw DatastoreError(
+                        .datastoreBusy, "a job works on datastore \"\(name)\"; wait until it has ended")
                 }
                 try catalog.delete(datastore: name)
             }
@@ -70,7 +71,12 @@ extension CapstanEngine {
         return DatastoreInfo(
             name: record.name, kind: record.kind, keys: record.keys, description: record.description,
             licence: record.licence, createdAt: record.createdAt, latestVersion: latest?.id.number,
-            entries: latest?.entries ?? 0, pendingChanges: try pendingChanges(record.name).count())
+            entries: latest?.entries ?? 0, pendingChanges: try waitingChanges(record.name, latest))
+    }
+
+    /// Pending changes that are in no version; those of the newest may not be forgotten yet.
+    func waitingChanges(_ datastore: String, _ latest: VersionRecord?) throws -> Int {
+        try pendingChanges(datastore).count(after: latest?.pendingThrough ?? 0)
     }
 
     // MARK: Versions

@@ -70,7 +70,7 @@ extension CapstanEngine {
     package func submitBuild(of datastore: String) async throws -> JobInfo {
         try await control { [self] in
             _ = try catalog.datastore(datastore)
-            guard try pendingChanges(datastore).count() > 0 else {
+            guard try waitingChanges(datastore, catalog.latestVersion(of: datastore)) > 0 else {
                 throw DatastoreError(.nothingToBuild, "datastore \"\(datastore)\" has no pending changes")
             }
             return try submit(Self.newJobID(), datastore, .build)

@@ -70,10 +70,9 @@ extension CapstanEngine {
         // The pending changes of a version go after it is in the catalog; a crash may have come between. They are the
         // only other copy of its rows, so the version is opened and checked first.
         if let latest = try catalog.latestVersion(of: datastore.name), latest.state == .ready {
-            let through = try manifest(latest.id).lineage.pendingThrough
-            if try pending.hasChanges(through: through) {
+            if try pending.hasChanges(through: latest.pendingThrough) {
                 _ = try open(latest.id)
-                try pending.consume(through: through)
+                try pending.consume(through: latest.pendingThrough)
                 noteRecovery("forgot the pending changes that are in \(latest.id)")
             }
         }
@@ -101,10 +100,8 @@ extension CapstanEngine {
         let manifest = try FileDigest.of(manifestURL)
         _ = try catalog.publish(
             VersionRecord(
-                id: id, entries: folder.manifest.entries,
-                bytes: folder.manifest.files.reduce(manifest.bytes) { $0 + $1.bytes },
-                manifestSHA256: manifest.sha256, jobID: folder.manifest.lineage.jobID,
-                createdAt: folder.manifest.createdAt), at: Date())
+                manifest: folder.manifest, manifestSHA256: manifest.sha256,
+                bytes: folder.manifest.files.reduce(manifest.bytes) { $0 + $1.bytes }), at: Date())
     }
 
     /// Jobs that had not ended start again; their staged files are kept, all others are removed.

@@ -21,7 +21,7 @@ extension CapstanEngine {
         let domain = try currentSnapshot.domain(domain)
         let retriever = try retriever(domain, options)
         try retriever.validate(vectors)
-        try checkSize([retriever.k * vectors.count])
+        try checkSize(Array(repeating: retriever.k, count: vectors.count))
         let dim = vectors.dim
         let excluded = try await search { try retriever.exclusions() }
         return try await batch(domain, count: vectors.count) { index in

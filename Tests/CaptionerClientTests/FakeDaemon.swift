@@ -108,7 +108,7 @@ final class FakeDaemon: Sendable {
 
 extension CaptionerClient.Configuration {
     /// Waits for nothing that a test does not wait for.
-    static let quick = Self(timeout: .seconds(10), retryDelay: .milliseconds(1))
+    static let quick = Self(timeout: .seconds(60), retryDelay: .milliseconds(1))
 }
 
 extension Problem {

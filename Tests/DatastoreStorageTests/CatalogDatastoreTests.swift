@@ -198,10 +198,15 @@ struct CatalogDatastoreTests {
         let queue = try DatabaseQueue(path: url.path)
         try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('0002_later')") }
         try queue.close()
-        let before = try Data(contentsOf: url)
         let error = expectError(.newerFormat) { try Catalog(url) }
         #expect(error?.detail.contains("catalog.sqlite") == true)
-        #expect(try Data(contentsOf: url) == before)
+        let after = try DatabaseQueue(path: url.path)
+        try after.read { database in
+            let applied = try String.fetchAll(database, sql: "SELECT identifier FROM grdb_migrations ORDER BY 1")
+            #expect(applied == ["0001_initial", "0002_later"])
+            #expect(try String.fetchAll(database, sql: "SELECT name FROM datastores") == ["d"])
+        }
+        try after.close()
     }
 
     @Test func whatIsNoDatabaseIsAnError() throws {

@@ -36,7 +36,7 @@ extension VersionRecord {
     init(_ datastore: String, _ number: Int, jobID: String? = nil) {
         self.init(
             id: VersionID(datastore: datastore, number: number), entries: number * 10, bytes: 1000,
-            manifestSHA256: "sha-\(number)", jobID: jobID, createdAt: moment)
+            manifestSHA256: "sha-\(number)", pendingThrough: 0, jobID: jobID, createdAt: moment)
     }
 }
 

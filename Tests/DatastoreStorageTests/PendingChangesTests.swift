@@ -202,6 +202,25 @@ struct PendingChangesTests {
         try again.close()
     }
 
+    @Test func numbersGoOnAfterThoseOfAVersion() throws {
+        try pending.goOn(afterID: 41, sequence: 99)
+        try put([change("a")], job: "one")
+        #expect(try entries().map(\.entry.id) == [42])
+        #expect(try pending.lastSequence() == 100)
+        // What is behind already changes nothing.
+        try pending.goOn(afterID: 7, sequence: 3)
+        try put([change("b")], job: "two")
+        #expect(try entries().map(\.entry.id) == [42, 43])
+        #expect(try pending.lastSequence() == 101)
+    }
+
+    @Test func whatIsAcknowledgedIsOnDisk() throws {
+        #expect(try pending.syncsEveryCommit())
+        let catalog = try Catalog(folder.file("catalog.sqlite"))
+        #expect(try catalog.syncsEveryCommit())
+        try catalog.close()
+    }
+
     @Test func aFileOfANewerReleaseIsRefused() throws {
         try pending.close()
         let url = folder.file("pending.sqlite")

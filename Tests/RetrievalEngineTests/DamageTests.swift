@@ -92,6 +92,30 @@ struct DamageTests {
         }
     }
 
+    @Test func aVersionThatGotItsFileBackIsServedAgain() async throws {
+        let harness = try EngineHarness()
+        try await harness.run { engine in
+            try await engine.create("d")
+            try await engine.importRows(Array(Self.rows[0..<10]), into: "d")
+            try await engine.bind("street", "d")
+        }
+        let file = harness.directory.version(VersionID(datastore: "d", number: 1)).appending(path: "text.faiss")
+        let whole = try Data(contentsOf: file)
+        try Damage.aByteIsFlipped.inflict(on: file)
+        try await harness.run { engine in
+            _ = await expectError(.versionDamaged) { try await engine.ask("street", Self.query) }
+        }
+        try FileManager.default.removeItem(at: file)
+        try whole.write(to: file)
+        try await harness.run { engine in
+            let status = try await engine.status()
+            #expect(status.damagedVersions == [])
+            #expect(status.recovery == ["d@1 was damaged and is right again"])
+            #expect(try await engine.ask("street", Self.query).results.count == 4)
+            #expect(try await engine.importRows(Array(Self.rows[10..<20]), into: "d").version == 2)
+        }
+    }
+
     @Test func anImportIntoADatastoreWhoseLatestIsDamagedFailsAndSaysWhy() async throws {
         let harness = try EngineHarness()
         try await harness.run { engine in

@@ -87,7 +87,8 @@ struct QueryErrorTests {
             }
             let error = await expectError(.vectorZero) {
                 try await engine.answers(
-                    QueryVectors(values: [1, 0, 0, 0, 0, 0, 0, 0], count: 2, field: "query.vectors"), of: "c", options: QueryOptions())
+                    QueryVectors(values: [1, 0, 0, 0, 0, 0, 0, 0], count: 2, field: "query.vectors"), of: "c",
+                    options: QueryOptions())
             }
             #expect(error?.errors.first?.field == "query.vectors[1]")
         }

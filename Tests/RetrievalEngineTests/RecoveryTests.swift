@@ -92,7 +92,11 @@ struct RecoveryTests {
                     case (_, .staged), (_, .synced):
                         #expect(recovery.contains("started job \(job.id) on d again"), comment)
                     default:
-                        #expect(recovery == ["forgot the pending changes that are in d@2"], comment)
+                        #expect(
+                            recovery == [
+                                "forgot the pending changes that are in d@2",
+                                "removed the unfinished staging/\(job.id)",
+                            ], comment)
                     }
                 }
                 let staged = try FileManager.default.contentsOfDirectory(
@@ -250,6 +254,30 @@ struct RecoveryTests {
             try await engine.importRows([Self.rows[10]], into: "d")
             let found = try await engine.ask("street", Self.rows[10].vector, QueryOptions(k: 1))
             #expect(found.results.map(\.id) == [16])
+        }
+    }
+
+    @Test func aLostFileOfPendingChangesGivesNoIdTwice() async throws {
+        let harness = try EngineHarness()
+        try await Self.start(harness)
+        for file in ["pending.sqlite", "pending.sqlite-wal", "pending.sqlite-shm"] {
+            try DurableFiles.remove(harness.directory.datastore("d").appending(path: file))
+        }
+        try await harness.run { engine in
+            try await Self.expectTenRows(engine)
+            let job = try await engine.importRows(Array(Self.rows[8..<12]), into: "d")
+            #expect(job.counts.accepted == 2)
+            #expect(job.counts.duplicate == 2)
+            var corpus = Corpus(dim: 8)
+            corpus.add("d", Array(Self.rows[0..<12]))
+            corpus.check(try await engine.ask("street", Self.query, Self.all), Self.query, Self.all)
+        }
+        // Nor at the start after that, when the version is compared with what is pending.
+        try await harness.run { engine in
+            #expect(try await engine.datastore("d").entries == 12)
+            let job = try await engine.importRows(Array(Self.rows[12..<14]), into: "d")
+            #expect(job.version == 3)
+            #expect(try await engine.ask("street", Self.query, Self.all).results.count == 14)
         }
     }
 

@@ -14,7 +14,8 @@ struct LocalOnlyMiddleware: RouterMiddleware {
     ) async throws -> Response {
         if let host = request.head.authority, !Self.isLocal(URLComponents(string: "http://\(host)")?.host) {
             throw DatastoreError(
-                .foreignRequest, "got Host \(host), expected a loopback address; a proxy must set it, as it sets its keys")
+                .foreignRequest,
+                "got Host \(host), expected a loopback address; a proxy must set it, as it sets its keys")
         }
         if let origin = request.headers[.origin], !Self.isLocal(URLComponents(string: origin)?.host) {
             throw DatastoreError(.foreignRequest, "got Origin \(origin), expected none or a loopback address")

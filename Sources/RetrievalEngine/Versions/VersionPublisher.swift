@@ -21,8 +21,6 @@ struct VersionPublisher {
         onStep(.synced)
         try DurableFiles.move(staged, to: directory.version(manifest.id))
         onStep(.renamed)
-        return VersionRecord(
-            id: manifest.id, entries: manifest.entries, bytes: sealed.bytes, manifestSHA256: sealed.sha256,
-            jobID: manifest.lineage.jobID, createdAt: manifest.createdAt)
+        return VersionRecord(manifest: manifest, manifestSHA256: sealed.sha256, bytes: sealed.bytes)
     }
 }
