@@ -27,7 +27,7 @@ package final class DirectoryLock: Sendable {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let holder = (try? Data(contentsOf: file)).flatMap { try? WireJSON.decode(Holder.self, from: $0) }
             let who = holder.map { "capstand, process \($0.pid)" + ($0.address.map { ", listening on \($0)" } ?? "") }
-            close(descriptor)
+            // `deinit` closes the file, after a throw too.
             throw DatastoreError(
                 .dataDirectoryInUse,
                 "\(directory.root.path) is in use by \(who ?? "another process"); "

@@ -62,18 +62,18 @@ extension CapstanEngine {
 
     /// - Throws: `unknown_domain`.
     package func domain(_ name: String) async throws -> DomainInfo {
-        try await control { [self] in try catalog.domain(name) }
+        try await control { [self] in settled(try catalog.domain(name)) }
     }
 
     package func domains(_ page: PageRequest) async throws -> [DomainInfo] {
-        try await control { [self] in try catalog.domains(page) }
+        try await control { [self] in settled(try catalog.domains(page)) }
     }
 
     /// Newest first.
     ///
     /// - Throws: `unknown_domain`.
     package func revisions(of name: String, _ page: PageRequest) async throws -> [DomainInfo] {
-        try await control { [self] in try catalog.revisions(of: name, page) }
+        try await control { [self] in settled(try catalog.revisions(of: name, page)) }
     }
 
     private func apply(

@@ -87,12 +87,12 @@ extension CapstanEngine {
 
     /// - Throws: `unknown_job`.
     package func job(_ id: String) async throws -> JobInfo {
-        try await control { [self] in try catalog.job(id) }
+        try await control { [self] in settled(try catalog.job(id)) }
     }
 
     /// Newest first.
     package func jobs(datastore: String?, state: JobState?, _ page: PageRequest) async throws -> [JobInfo] {
-        try await control { [self] in try catalog.jobs(datastore: datastore, state: state, page) }
+        try await control { [self] in settled(try catalog.jobs(datastore: datastore, state: state, page)) }
     }
 
     /// The file of a job's rejected rows, nil when it rejected none.

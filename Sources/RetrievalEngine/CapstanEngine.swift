@@ -111,6 +111,12 @@ package final class CapstanEngine: Service {
     /// What queries see now.
     package var currentSnapshot: Snapshot { snapshot.withLock { $0 } }
 
+    /// What the catalog said, once queries see it too: a change is in the catalog a moment before it is in the snapshot.
+    func settled<Value>(_ value: Value) -> Value {
+        changes.withLock { _ in }
+        return value
+    }
+
     /// Replaces domains in the snapshot. Called while `changes` is held; the old snapshot is let go outside the lock.
     func swap(_ change: (inout Snapshot) -> Void) {
         var next = currentSnapshot

@@ -32,6 +32,31 @@ struct DirectoryLockTests {
         withExtendedLifetime(lock) {}
     }
 
+    @Test func aRefusalClosesNoFileOfOthers() async throws {
+        let lock = try DirectoryLock(directory)
+        let directory = self.directory
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<3 {
+                group.addTask {
+                    var lost = 0
+                    for _ in 0..<20_000 {
+                        let descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC)
+                        sched_yield()
+                        if close(descriptor) != 0 { lost += 1 }
+                    }
+                    return lost
+                }
+            }
+            group.addTask {
+                for _ in 0..<3000 { expectError(.dataDirectoryInUse) { try DirectoryLock(directory) } }
+                return 0
+            }
+            let lost = try await group.reduce(0, +)
+            #expect(lost == 0)
+        }
+        withExtendedLifetime(lock) {}
+    }
+
     @Test func itIsFreeOnceItIsLetGo() throws {
         for turn in 0..<5 {
             let lock = try DirectoryLock(directory)

@@ -145,6 +145,43 @@ struct SwitchingTests {
         }
     }
 
+    @Test func aJobHasEndedOnlyWhenQueriesSeeItsVersion() async throws {
+        let harness = try EngineHarness()
+        let rows = TestRow.several(6, seed: 63)
+        let gate = PublishGate()
+        try await harness.run { engine in
+            try await engine.create("d")
+            try await engine.importRows(Array(rows[0..<3]), into: "d")
+            try await engine.bind("street", "d")
+        }
+        var configuration = harness.configuration
+        configuration.onPublishStep = { gate.pass($0) }
+        try await harness.run(configuration) { engine in
+            defer { gate.open() }
+            let job = try await engine.submit(TestRow.ndjson(Array(rows[3..<6])), into: "d")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    let ended = try await engine.ended(job)
+                    let answer = try await engine.ask("street", rows[0].vector)
+                    #expect(ended.version == 2)
+                    #expect(answer.revision == 2)
+                }
+                group.addTask {
+                    while try await engine.domain("street").revision == 1 {}
+                    let answer = try await engine.ask("street", rows[0].vector)
+                    #expect(answer.revision == 2)
+                }
+                for await step in gate.steps {
+                    // In the catalog, not in the snapshot: long enough to be asked about.
+                    if step == .cataloged { try await Task.sleep(for: .milliseconds(30)) }
+                    gate.goOn()
+                    if step == .switched { break }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
     @Test func aDatastoreIsNotDeletedUnderAJob() async throws {
         let harness = try EngineHarness()
         let gate = PublishGate()
@@ -162,6 +199,8 @@ struct SwitchingTests {
             #expect(try await engine.status().jobsRunning == 1)
             gate.open()
             #expect(try await engine.ended(job).state == .succeeded)
+            // The job has ended; what it clears away after that may take a moment more.
+            while try await engine.status().jobsRunning > 0 { try await Task.sleep(for: .milliseconds(1)) }
             try await engine.deleteDatastore("d")
             #expect(try await engine.datastores(.init()).isEmpty)
         }
