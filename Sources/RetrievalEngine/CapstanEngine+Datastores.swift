@@ -46,9 +46,11 @@ extension CapstanEngine {
     ///
     /// - Throws: `unknown_datastore`, `datastore_in_use`, `datastore_busy`.
     package func deleteDatastore(_ name: String) async throws {
+        // A job that is recorded as ended may still forget the pending changes of its version.
+        let unfinished = try await control { [self] in try catalog.unfinishedJobs().contains { $0.datastore == name } }
+        if !unfinished { await jobs.whenIdle(name) }
         try await control { [self] in
             try changes.withLock { _ in
-                // A job that is recorded as ended may still forget the pending changes of its version.
                 guard !jobs.isBusy(name) else {
                     throw DatastoreError(
                         .datastoreBusy, "a job works on datastore \"\(name)\"; wait until it has ended")

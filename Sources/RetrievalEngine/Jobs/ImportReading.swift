@@ -88,7 +88,9 @@ struct ImportReading {
             var change = PendingEntry(
                 entry: Entry(id: 0, fields: row.fields), vector: row.vector, isHalfPrecision: isHalf)
             if let old = row.fields.externalID.flatMap({ existing[$0] }) {
-                if old.entry.fields == row.fields && old.vector == row.vector {
+                // Swift takes "é" in two normal forms for equal, but a caption that came in other bytes is another.
+                let isSameText = old.entry.fields.text.utf8.elementsEqual(row.fields.text.utf8)
+                if isSameText && old.entry.fields == row.fields && old.vector == row.vector {
                     staged.duplicate += 1
                     continue
                 }

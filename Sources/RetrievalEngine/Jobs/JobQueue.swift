@@ -16,17 +16,28 @@ final class JobQueue: Sendable {
 
     private let events: AsyncStream<Event>
     private let continuation: AsyncStream<Event>.Continuation
-    /// Datastores that a job works on now.
-    private let busyDatastores = Mutex<Set<String>>([])
+    /// Datastores that a job works on now, each with those who wait for its end.
+    private let busy = Mutex<[String: [CheckedContinuation<Void, Never>]]>([:])
 
     init() {
         (events, continuation) = AsyncStream.makeStream(of: Event.self)
     }
 
-    var runningCount: Int { busyDatastores.withLock { $0.count } }
+    var runningCount: Int { busy.withLock { $0.count } }
 
     /// Whether a job works on the datastore now.
-    func isBusy(_ datastore: String) -> Bool { busyDatastores.withLock { $0.contains(datastore) } }
+    func isBusy(_ datastore: String) -> Bool { busy.withLock { $0[datastore] != nil } }
+
+    /// Returns once no job works on the datastore, at once when none does.
+    func whenIdle(_ datastore: String) async {
+        await withCheckedContinuation { continuation in
+            let isIdle = busy.withLock { busy in
+                busy[datastore]?.append(continuation)
+                return busy[datastore] == nil
+            }
+            if isIdle { continuation.resume() }
+        }
+    }
 
     func submit(_ job: Job) {
         continuation.yield(.submitted(job))
@@ -54,10 +65,11 @@ final class JobQueue: Sendable {
                 }
                 while let index = waiting.firstIndex(where: { !isBusy($0.datastore) }) {
                     let job = waiting.remove(at: index)
-                    busyDatastores.withLock { _ = $0.insert(job.datastore) }
+                    busy.withLock { $0[job.datastore] = [] }
                     group.addTask { [self] in
                         await work(job)
-                        busyDatastores.withLock { _ = $0.remove(job.datastore) }
+                        let waiting = busy.withLock { $0.removeValue(forKey: job.datastore) }
+                        for waiter in waiting ?? [] { waiter.resume() }
                         continuation.yield(.finished)
                     }
                 }
