@@ -28,12 +28,14 @@ package final class CapstanEngine: Service {
     private let jobPool: BlockingPool
     private let pending = Mutex<[String: PendingChanges]>([:])
     private let startedAt = Date()
-    private let loaded = AsyncStream.makeStream(of: Never.self)
     private let stopDeadline = Mutex<ContinuousClock.Instant?>(nil)
 
     private struct State {
         var readiness = Readiness(status: .loading, detail: "starting")
         var recovery: [String] = []
+        var hasLoaded = false
+        /// Who waits for the end of loading.
+        var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
     /// Takes the data directory and opens its catalog; versions are opened by `run`.
@@ -55,9 +57,13 @@ package final class CapstanEngine: Service {
 
     /// Recovers, opens what domains are bound to, then runs jobs until a graceful shutdown.
     package func run() async throws {
-        defer { loaded.continuation.finish() }
-        try await load()
-        loaded.continuation.finish()
+        do {
+            try await load()
+        } catch {
+            endLoading()
+            throw error
+        }
+        endLoading()
         await withTaskCancellationHandler {
             await withGracefulShutdownHandler {
                 await jobs.run { [self] job in await perform(job) }
@@ -72,9 +78,24 @@ package final class CapstanEngine: Service {
 
     // MARK: State
 
-    /// Returns when loading has ended, well or not. For one caller.
+    /// Returns when loading has ended, well or not.
     package func whenReady() async {
-        for await _ in loaded.stream {}
+        await withCheckedContinuation { continuation in
+            let isLoading = state.withLock { state in
+                if !state.hasLoaded { state.waiting.append(continuation) }
+                return !state.hasLoaded
+            }
+            if !isLoading { continuation.resume() }
+        }
+    }
+
+    private func endLoading() {
+        let waiting = state.withLock { state in
+            state.hasLoaded = true
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for continuation in waiting { continuation.resume() }
     }
 
     package var readiness: Readiness { state.withLock { $0.readiness } }
