@@ -49,8 +49,10 @@ let package = Package(
             path: "Migrations",
             resources: [
                 .embedInCode("catalog_0001_initial.sql"),
+                .embedInCode("catalog_0002_jobs.sql"),
                 .embedInCode("entries_0001_initial.sql"),
                 .embedInCode("pending_0001_initial.sql"),
+                .embedInCode("pending_0002_progress.sql"),
             ],
             swiftSettings: settings
         ),
@@ -73,7 +75,10 @@ let package = Package(
             name: "RetrievalEngine",
             dependencies: [
                 "DatastoreCore", "DatastoreImport", "DatastoreStorage", "VectorIndex",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -97,7 +102,7 @@ let package = Package(
             dependencies: [
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SystemPackage", package: "swift-system"),
-                "CapstanServer", "DatastoreCore", "RetrievalEngine",
+                "CapstanServer", "DatastoreCore", "RetrievalEngine", "VectorIndex",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -128,26 +133,33 @@ let package = Package(
             swiftSettings: settings
         ),
 
-        // Times of questions: Tools/bench-query builds and runs it.
+        // Times of questions and imports: Tools/bench-query and Tools/bench-import build and run it.
         .executableTarget(
-            name: "bench-query",
+            name: "bench",
             dependencies: [
                 "CaptionerClient", "DatastoreCore", "VectorIndex",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
-            path: "Tools/Benchmarks/bench-query",
+            path: "Tools/Benchmarks/bench",
             swiftSettings: settings
         ),
 
         // Tests. What they share: temporary folders, the samples, an independent exact search, the built daemon.
-        .target(name: "CBruteForce", path: "Tests/CBruteForce", linkerSettings: [.linkedLibrary("openblas")]),
+        .target(
+            name: "CBruteForce", path: "Tests/CBruteForce",
+            linkerSettings: [
+                .linkedLibrary("faiss"), .linkedLibrary("openblas"), .linkedLibrary("gomp"), .linkedLibrary("stdc++"),
+            ]),
         .target(
             name: "TestSupport",
             dependencies: [
                 "CBruteForce", "CaptionerClient", "DatastoreCore", "DatastoreImport",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             path: "Tests/TestSupport",
             swiftSettings: settings
@@ -159,17 +171,21 @@ let package = Package(
         .testTarget(
             name: "DatastoreStorageTests",
             dependencies: [
-                "DatastoreCore", "DatastoreStorage", "TestSupport", .product(name: "GRDB", package: "GRDB.swift"),
+                "DatastoreCore", "DatastoreStorage", "Migrations", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "DatastoreImportTests", dependencies: ["CZlib", "DatastoreCore", "DatastoreImport"],
+            name: "DatastoreImportTests", dependencies: ["CZlib", "DatastoreCore", "DatastoreImport", "TestSupport"],
             swiftSettings: settings),
         .testTarget(
             name: "RetrievalEngineTests",
             dependencies: [
                 "DatastoreCore", "DatastoreStorage", "RetrievalEngine", "TestSupport", "VectorIndex",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
@@ -198,6 +214,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "capstan", "capstand", "CaptionerClient", "DatastoreCore", "DatastoreImport", "TestSupport",
+                "VectorIndex",
             ],
             swiftSettings: settings),
     ],

@@ -10,9 +10,15 @@ package struct Migration: Sendable {
     }
 
     /// `catalog.sqlite`, in the order they apply.
-    package static let catalog = [Migration("0001_initial", PackageResources.catalog_0001_initial_sql)]
+    package static let catalog = [
+        Migration("0001_initial", PackageResources.catalog_0001_initial_sql),
+        Migration("0002_jobs", PackageResources.catalog_0002_jobs_sql),
+    ]
     /// `entries.sqlite` of a version.
     package static let entries = [Migration("0001_initial", PackageResources.entries_0001_initial_sql)]
     /// `pending.sqlite` of a datastore.
-    package static let pending = [Migration("0001_initial", PackageResources.pending_0001_initial_sql)]
+    package static let pending = [
+        Migration("0001_initial", PackageResources.pending_0001_initial_sql),
+        Migration("0002_progress", PackageResources.pending_0002_progress_sql),
+    ]
 }

@@ -13,12 +13,17 @@ extension ErrorCode {
             .gzipCorrupt, .npyNotNumpy, .npyUnsupportedVersion, .npyInvalidHeader, .npyFortranOrder, .npyBigEndian,
             .npyUnsupportedType, .npyInvalidShape, .npyTruncated, .npyTrailingData, .rowsVectorsMismatch,
             .noRowsAccepted, .rowsRejected, .invalidUTF8, .rowTooLong, .missingText, .missingVector,
-            .unexpectedVector, .duplicateExternalID:
+            .unexpectedVector, .duplicateExternalID, .sourceChanged, .formatUnknown, .formatMismatch, .unknownColumn,
+            .unknownSplit, .lfsPointer, .htmlPage, .indexFileInvalid, .malformedRow, .tooManyWords, .tooManyTokens,
+            .tooFewLetters, .languageNotWanted, .duplicateCaption:
             .badRequest
-        case .importByPathDisabled, .pathOutsideImportRoots, .listenRefused, .foreignRequest: .forbidden
+        case .importByPathDisabled, .indexFilesDisabled, .pathOutsideImportRoots, .listenRefused, .foreignRequest:
+            .forbidden
         case .notFound, .unknownDomain, .unknownDatastore, .unknownVersion, .unknownRevision, .unknownJob: .notFound
-        case .datastoreExists, .datastoreInUse, .datastoreBusy, .noVersion, .nothingToBuild, .dataDirectoryInUse:
+        case .datastoreExists, .datastoreInUse, .datastoreBusy, .noVersion, .nothingToBuild, .dataDirectoryInUse,
+            .jobEnded, .idempotencyConflict, .encoderNotConfigured, .cancelled:
             .conflict
+        case .encoderUnreachable, .encoderFailed, .encoderMismatch: .badGateway
         case .revisionConflict: .preconditionFailed
         case .bodyTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType

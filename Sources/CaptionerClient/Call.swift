@@ -12,7 +12,7 @@ struct Call: Sendable {
     var query: [(name: String, value: String)] = []
     var headers: HTTPHeaders = [:]
     var body: HTTPClientRequest.Body?
-    /// Whether it changes nothing, so that it may be repeated.
+    /// Whether it changes nothing, or the same however often it comes, so that it may be repeated.
     var isSafe = true
     /// Whether the body may take longer to send than an answer may take to come.
     var isUpload = false
@@ -53,6 +53,14 @@ struct Call: Sendable {
         guard let revision else { return self }
         var call = self
         call.headers.replaceOrAdd(name: "If-Match", value: "\"\(revision)\"")
+        return call
+    }
+
+    /// Makes sure that the call counts once, so that it may be repeated.
+    func idempotent(_ key: String) -> Call {
+        var call = self
+        call.headers.replaceOrAdd(name: "Idempotency-Key", value: key)
+        call.isSafe = true
         return call
     }
 

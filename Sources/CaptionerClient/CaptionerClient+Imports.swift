@@ -17,39 +17,66 @@ extension CaptionerClient {
     /// print(done.counts.accepted, "rows are in version", done.version ?? 0)
     /// ```
     ///
-    /// The files are read from disk as they are sent, and must not change meanwhile.
+    /// The files are read from disk as they are sent, and must not change meanwhile. An upload that breaks off is sent
+    /// again; its idempotency key makes sure that it is imported once.
     ///
     /// - Parameters:
-    ///   - file: NDJSON rows, plain or gzip.
-    ///   - vectors: A NumPy file (`.npy`) with one vector per row; nil when the rows carry their vectors.
+    ///   - file: Rows in one of the forms of `ImportFormat`, plain or gzip.
+    ///   - vectors: A NumPy file (`.npy`), or a FAISS index where the daemon reads them, with one vector per row; nil
+    ///     when the rows carry their vectors or the datastore names an encoder.
+    ///   - idempotencyKey: The same upload with the same key is one import, for a week; nil makes one for this call.
     ///   - progress: Called as the upload goes on, from any thread.
     /// - Returns: The job, which goes on: see ``waitForJob(_:onUpdate:)``.
     public func importRows(
         file: URL, vectors: URL? = nil, into datastore: String, options: ImportOptions = ImportOptions(),
-        progress: (@Sendable (UploadProgress) -> Void)? = nil
+        idempotencyKey: String? = nil, progress: (@Sendable (UploadProgress) -> Void)? = nil
     ) async throws -> JobInfo {
         let name = try Self.checked(datastore, field: "datastore")
         let body =
             if let vectors {
                 try UploadBody(multipart: [
-                    UploadBody.FilePart(name: "rows", file: file, type: "application/x-ndjson"),
+                    UploadBody.FilePart(name: "rows", file: file, type: "application/octet-stream"),
                     UploadBody.FilePart(name: "vectors", file: vectors, type: "application/octet-stream"),
                 ])
             } else {
-                try UploadBody(file: file, type: "application/x-ndjson")
+                try UploadBody(file: file, type: "application/octet-stream")
             }
-        let call = Call.change(
-            .POST, "v1", "datastores", name, "imports",
-            query: [
-                ("build", String(options.build)),
-                ("strict", String(options.strict)),
-            ])
+        let call = Call.change(.POST, "v1", "datastores", name, "imports", query: options.queryItems)
+            .idempotent(idempotencyKey ?? UUID().uuidString)
         return try await answer(to: call.upload(body, progress: progress))
     }
 
     /// Starts a job that imports files which the daemon reads itself, under one of its import roots.
-    public func importFromServerPath(_ request: ImportRequest, into datastore: String) async throws -> JobInfo {
+    ///
+    /// - Parameter idempotencyKey: The same request with the same key is one import, for a week; nil makes one for this
+    ///   call.
+    public func importFromServerPath(
+        _ request: ImportRequest, into datastore: String, idempotencyKey: String? = nil
+    ) async throws -> JobInfo {
         let call = Call.change(.POST, "v1", "datastores", try Self.checked(datastore, field: "datastore"), "imports")
+            .idempotent(idempotencyKey ?? UUID().uuidString)
         return try await answer(to: call.json(request))
+    }
+}
+
+extension ImportOptions {
+    /// The options as an upload carries them: those that are not the default.
+    fileprivate var queryItems: [(name: String, value: String)] {
+        var items: [(name: String, value: String)] = [("build", String(build)), ("strict", String(strict))]
+        if dryRun { items.append(("dry_run", "true")) }
+        if format != .auto { items.append(("format", format.rawValue)) }
+        items += splits.map { ("splits", $0) }
+        if captionText != .raw { items.append(("caption_text", captionText.rawValue)) }
+        items += columns.sorted { $0.key < $1.key }.map { ("columns", "\($0.key):\($0.value)") }
+        if let header { items.append(("header", String(header))) }
+        if let origin { items.append(("origin", origin.rawValue)) }
+        if let lang { items.append(("lang", lang)) }
+        if let source { items.append(("source", source)) }
+        if let maxWords = filters.maxWords { items.append(("max_words", String(maxWords))) }
+        if let maxTokens = filters.maxTokens { items.append(("max_tokens", String(maxTokens))) }
+        if let minLetters = filters.minLetters { items.append(("min_letters", String(minLetters))) }
+        items += filters.languages.map { ("languages", $0) }
+        if filters.dropDuplicates { items.append(("drop_duplicates", "true")) }
+        return items
     }
 }

@@ -1,4 +1,5 @@
 public import DatastoreCore
+import NIOHTTP1
 
 extension CaptionerClient {
     /// Jobs, newest first; all of them, or the newest `limit`.
@@ -15,21 +16,35 @@ extension CaptionerClient {
         try await answer(to: .get("v1", "jobs", Self.checked(id, field: "job")))
     }
 
+    /// Asks a job to stop: what it has read is dropped, and its datastore stays as it was.
+    ///
+    /// - Returns: The job; one that was running ends within moments.
+    public func cancelJob(_ id: String) async throws -> JobInfo {
+        try await answer(to: .change(.DELETE, "v1", "jobs", Self.checked(id, field: "job")))
+    }
+
+    /// A job now, and each time it has moved on, until it has ended.
+    ///
+    /// ```swift
+    /// for try await job in client.events(of: id) { print(job.phase, job.counts.seen) }
+    /// ```
+    public func events(of jobID: String) -> JobEvents {
+        JobEvents(client: self, jobID: jobID)
+    }
+
     /// Waits until a job has ended, in whatever way: see the `state` and `error` of what is returned.
     ///
     /// - Parameter onUpdate: Called whenever the job has moved on, and when it has ended.
     public func waitForJob(
         _ id: String, onUpdate: (@Sendable (JobInfo) -> Void)? = nil
     ) async throws -> JobInfo {
-        var last: JobInfo?
-        var pause = Duration.milliseconds(100)
         while true {
-            let job = try await job(id)
-            if job != last { onUpdate?(job) }
-            if job.state.isFinal { return job }
-            last = job
-            try await Task.sleep(for: pause)
-            pause = min(pause * 1.25, .seconds(1))
+            for try await job in events(of: id) {
+                onUpdate?(job)
+                if job.state.isFinal { return job }
+            }
+            // The daemon stops. It may be back soon; when it is not, asking again says so.
+            try await Task.sleep(for: .milliseconds(500))
         }
     }
 

@@ -38,7 +38,8 @@ extension CaptionerClient {
     public func query(_ request: QueryRequest, of domain: String) async throws -> QueryAnswer {
         if case .vectors = request.query {
             throw CaptionerError(
-                unsendable: .field(.invalidValue, "query", "got vectors, expected vector or vector_base64"))
+                unsendable: .field(.invalidValue, "query", "got vectors, expected vector, vector_base64, text or image")
+            )
         }
         return try await answer(to: .ask("v1", "domains", Self.checked(domain, field: "domain"), "query").json(request))
     }

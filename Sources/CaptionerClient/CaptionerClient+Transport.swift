@@ -22,6 +22,16 @@ extension CaptionerClient {
         }
     }
 
+    /// A line of an answer as JSON.
+    static func decode<Value: Decodable>(_ type: Value.Type, line: ByteBuffer) throws -> Value {
+        do {
+            return try WireJSON.decode(type, from: Data(line.readableBytesView))
+        } catch let error as DatastoreError {
+            throw CaptionerError(
+                invalidAnswer: "not the answer expected here (\(error.detail))", status: 200, bytes: line)
+        }
+    }
+
     /// Sends `call`, whose answer says nothing.
     func perform(_ call: Call) async throws {
         var call = call
@@ -66,6 +76,7 @@ extension CaptionerClient {
         var request = HTTPClientRequest(url: location)
         request.method = call.method
         request.headers = call.headers
+        request.headers.replaceOrAdd(name: "User-Agent", value: configuration.userAgent)
         request.body = call.body
         return request
     }

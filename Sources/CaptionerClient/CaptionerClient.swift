@@ -69,6 +69,8 @@ extension CaptionerClient {
         public var retries: Int
         /// The pause before the first repetition; it doubles with each, and is shortened by up to half at random.
         public var retryDelay: Duration
+        /// How the client names itself; the daemon keeps it with the jobs it is asked for.
+        public var userAgent = "CaptionerClient/\(Release.version)"
         /// The longest pause. A daemon that asks for a longer one with `Retry-After` is not asked again.
         public var maximumRetryDelay: Duration
 

@@ -8,14 +8,21 @@ package enum ImportRecord: Sendable, Equatable {
 
 /// A row that can become an entry.
 package struct ImportRow: Sendable, Equatable {
-    /// Line of the rows file, from 1.
+    /// Number of the row among the rows of the source, from 1; row n has the nth vector.
+    package let row: Int
+    /// Line of the rows file on which it begins, from 1.
     package let line: Int
+    /// Byte of the rows file, inflated, at which it begins, from 0.
+    package let byte: Int
     package let fields: EntryFields
-    /// As many finite numbers as the key has dimensions, not normalised; not all zero when the metric is cosine.
-    package let vector: [Float]
+    /// As many finite numbers as the key has dimensions, not normalised; not all zero when the metric is cosine. Nil
+    /// when an encoder is to make it.
+    package let vector: [Float]?
 
-    package init(line: Int, fields: EntryFields, vector: [Float]) {
+    package init(row: Int, line: Int, byte: Int, fields: EntryFields, vector: [Float]?) {
+        self.row = row
         self.line = line
+        self.byte = byte
         self.fields = fields
         self.vector = vector
     }
@@ -29,18 +36,5 @@ package struct RowFault: Error, Equatable {
     package init(_ code: ErrorCode, _ detail: String) {
         self.code = code
         self.detail = detail
-    }
-}
-
-extension RejectedRow {
-    /// Characters of the line that are kept.
-    static let excerptLength = 200
-
-    init(line: LineReader.Line, fault: RowFault) {
-        // Bytes that are no UTF-8 become U+FFFD.
-        let start = String(decoding: line.bytes.prefix(LineReader.excerptBytes), as: UTF8.self)
-        self.init(
-            line: line.number, code: fault.code, detail: fault.detail,
-            excerpt: String(start.prefix(Self.excerptLength)))
     }
 }

@@ -93,7 +93,7 @@ package struct JSONScanner {
     /// Checks that nothing but white space is left.
     package mutating func end() throws(RowFault) {
         skipWhitespace()
-        guard offset == bytes.count else { throw unexpected("the end of the line") }
+        guard offset == bytes.count else { throw unexpected("the end of the row") }
     }
 
     /// Reads a string, of which the opening quote is the next byte.
@@ -134,7 +134,7 @@ package struct JSONScanner {
     func unexpected(_ expected: String) -> RowFault {
         let got: String
         switch current {
-        case 0 where offset >= bytes.count: got = "the end of the line"
+        case 0 where offset >= bytes.count: got = "the end of the row"
         case 0x20..<0x7F: got = "'\(Character(Unicode.Scalar(current)))'"
         default: got = "byte 0x" + String(current, radix: 16)
         }

@@ -43,8 +43,8 @@ struct NumpyHeader: Equatable {
         let name = file.name
         let start = try file.readBytes(Self.magic.count)
         guard start == Self.magic else {
-            let more = try file.readBytes(64)
-            throw DatastoreError(.npyNotNumpy, "\(name): not a NumPy .npy file: \(Self.likeness(of: start + more))")
+            let first = try start + file.readBytes(ForeignFile.prefixBytes)
+            throw first.withUnsafeBytes { ForeignFile.vectorsError(name: name, first: $0) }
         }
         let version = try file.readBytes(2)
         guard version.count == 2 else { throw Self.invalid(name, "the file ends at byte \(file.offset)") }
@@ -162,20 +162,5 @@ struct NumpyHeader: Equatable {
 
     private static func invalid(_ name: String, _ reason: String) -> DatastoreError {
         DatastoreError(.npyInvalidHeader, "\(name): invalid .npy header: \(reason)")
-    }
-
-    /// What the first bytes of a file that is not NumPy's look like.
-    private static func likeness(of bytes: [UInt8]) -> String {
-        let text = String(decoding: bytes, as: UTF8.self).trimmingPrefix { $0.isWhitespace }.lowercased()
-        if bytes.isEmpty { return "it is empty" }
-        if text.hasPrefix("version https://git-lfs") {
-            return "it is a Git LFS pointer; fetch the file itself with git lfs pull"
-        }
-        if text.hasPrefix("<!doctype") || text.hasPrefix("<html") || text.hasPrefix("<?xml") {
-            return "it is a web page, as a failed download leaves"
-        }
-        if bytes.starts(with: GzipInflater.magic) { return "it is gzip; unpack it first" }
-        if text.hasPrefix("pk\u{3}\u{4}") { return "it is a zip archive (.npz?); take the .npy out of it" }
-        return "its first bytes are not \\x93NUMPY"
     }
 }

@@ -48,11 +48,11 @@ extension Catalog {
                 try database.execute(
                     sql: """
                         INSERT INTO keys (datastore, position, name, dim, metric, encoder_model, encoder_revision,
-                            encoder_preprocessing) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                            encoder_preprocessing, encoder_endpoint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                         """,
                     arguments: [
                         datastore.name, position, key.name, key.dim, key.metric.rawValue, key.encoder?.model,
-                        key.encoder?.revision, key.encoder?.preprocessing,
+                        key.encoder?.revision, key.encoder?.preprocessing, key.encoder?.endpoint,
                     ])
             }
         }
@@ -87,6 +87,17 @@ extension Catalog {
         }
     }
 
+    /// Keeps the revision of the encoder that made the first vectors of a key, where none was given.
+    package func setEncoderRevision(_ revision: String, ofKey key: String, of datastore: String) throws {
+        try pool.write { database in
+            try database.execute(
+                sql: """
+                    UPDATE keys SET encoder_revision = ?
+                    WHERE datastore = ? AND name = ? AND encoder_model IS NOT NULL AND encoder_revision IS NULL
+                    """, arguments: [revision, datastore, key])
+        }
+    }
+
     /// Forgets a datastore and its versions.
     ///
     /// - Throws: `unknown_datastore`; `datastore_in_use` while a domain is bound to it; `datastore_busy` while a job
@@ -114,6 +125,7 @@ extension Catalog {
                     .datastoreBusy, "\(jobs ?? 0) jobs work on datastore \"\(name)\"; wait until they have ended")
             }
             let last = try Self.nextVersionNumber(of: name, database) - 1
+            try database.execute(sql: "DELETE FROM idempotency_keys WHERE datastore = ?", arguments: [name])
             try database.execute(sql: "DELETE FROM datastores WHERE name = ?", arguments: [name])
             try database.execute(
                 sql: "INSERT OR REPLACE INTO deletions (datastore, last_version) VALUES (?, ?)",
@@ -152,7 +164,9 @@ extension Catalog {
             KeySpec(
                 name: key["name"], dim: key["dim"], metric: Metric(rawValue: key["metric"]) ?? .cosine,
                 encoder: (key["encoder_model"] as String?).map {
-                    Encoder(model: $0, revision: key["encoder_revision"], preprocessing: key["encoder_preprocessing"])
+                    Encoder(
+                        model: $0, revision: key["encoder_revision"], preprocessing: key["encoder_preprocessing"],
+                        endpoint: key["encoder_endpoint"])
                 })
         }
         return DatastoreRecord(

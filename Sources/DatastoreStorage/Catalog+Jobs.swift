@@ -3,23 +3,60 @@ package import Foundation
 import GRDB
 
 extension Catalog {
-    /// Records a new job, queued.
+    /// How long a job is found under its idempotency key, in milliseconds: a week.
+    private static let idempotencyPeriod: Int64 = 7 * 24 * 3600 * 1000
+
+    /// Records a new job, queued; or finds the one that was made with the same idempotency key.
     ///
-    /// - Throws: `unknown_datastore`.
-    package func createJob(id: String, datastore: String, request: JobRequest, at now: Date) throws -> JobInfo {
+    /// - Returns: the job; its id is `id` when it is new.
+    /// - Throws: `unknown_datastore`, `idempotency_conflict`.
+    package func createJob(
+        id: String, datastore: String, request: JobRequest, submission: Submission = Submission(), at now: Date
+    ) throws -> JobInfo {
         try pool.write { database in
             _ = try Self.existingDatastore(datastore, database)
+            if let key = submission.idempotency, let job = try Self.job(of: key, datastore, id, now, database) {
+                return job
+            }
             try database.execute(
                 sql: """
-                    INSERT INTO jobs (id, kind, datastore, request, state, phase, created_at)
-                    VALUES (?, ?, ?, ?, 'queued', 'waiting', ?)
+                    INSERT INTO jobs (id, kind, datastore, request, submitted_by, state, phase, created_at)
+                    VALUES (?, ?, ?, ?, ?, 'queued', 'waiting', ?)
                     """,
                 arguments: [
                     id, request.kind.rawValue, datastore,
-                    String(decoding: try WireJSON.encode(request), as: UTF8.self), now.milliseconds,
+                    String(decoding: try WireJSON.encode(request), as: UTF8.self), submission.by, now.milliseconds,
                 ])
             return try Self.existingJob(id, database)
         }
+    }
+
+    /// The job that was made with an idempotency key; nil, and the key stands for `id`, when there is none.
+    private static func job(
+        of key: Submission.Idempotency, _ datastore: String, _ id: String, _ now: Date, _ database: Database
+    ) throws -> JobInfo? {
+        try database.execute(
+            sql: "DELETE FROM idempotency_keys WHERE created_at < ?",
+            arguments: [now.milliseconds - idempotencyPeriod])
+        let known = try Row.fetchOne(
+            database, sql: "SELECT fingerprint, job_id FROM idempotency_keys WHERE datastore = ? AND key = ?",
+            arguments: [datastore, key.key])
+        guard let known else {
+            try database.execute(
+                sql: """
+                    INSERT INTO idempotency_keys (datastore, key, fingerprint, job_id, created_at)
+                    VALUES (?, ?, ?, ?, ?)
+                    """, arguments: [datastore, key.key, key.fingerprint, id, now.milliseconds])
+            return nil
+        }
+        let job: String = known["job_id"]
+        guard known["fingerprint"] == key.fingerprint else {
+            throw DatastoreError(
+                .idempotencyConflict,
+                "the idempotency key \"\(key.key)\" stands for job \(job), which was asked for something else; "
+                    + "expected the same request, or another key")
+        }
+        return try existingJob(job, database)
     }
 
     /// - Throws: `unknown_job`.
@@ -33,27 +70,75 @@ extension Catalog {
     }
 
     /// Marks a job as running in `phase`.
+    ///
+    /// - Throws: `cancelled` when it has ended meanwhile.
     package func start(job id: String, phase: JobPhase, at now: Date) throws {
         try pool.write { database in
             try database.execute(
                 sql: """
-                    UPDATE jobs SET state = 'running', phase = ?, started_at = coalesce(started_at, ?) WHERE id = ?
+                    UPDATE jobs SET state = 'running', phase = ?, progress = NULL,
+                        started_at = coalesce(started_at, ?)
+                    WHERE id = ? AND state IN ('queued', 'running')
                     """, arguments: [phase.rawValue, now.milliseconds, id])
+            guard database.changesCount > 0 else {
+                throw DatastoreError(.cancelled, "job \"\(id)\" has ended")
+            }
         }
     }
 
-    package func update(job id: String, phase: JobPhase, counts: JobCounts) throws {
+    /// Records how far the reading of an import is.
+    package func update(job id: String, tally: ImportTally, progress: JobProgress?) throws {
         try pool.write { database in
             try database.execute(
                 sql: """
-                    UPDATE jobs SET phase = ?, seen = ?, accepted = ?, replaced = ?, duplicate = ?, rejected = ?
+                    UPDATE jobs SET seen = ?, accepted = ?, replaced = ?, duplicate = ?, rejected = ?,
+                        rejected_by_code = ?, progress = ?
                     WHERE id = ?
                     """,
                 arguments: [
-                    phase.rawValue, counts.seen, counts.accepted, counts.replaced, counts.duplicate, counts.rejected,
-                    id,
+                    tally.counts.seen, tally.counts.accepted, tally.counts.replaced, tally.counts.duplicate,
+                    tally.counts.rejected, try Self.json(tally.rejectedByCode), try progress.map(Self.json), id,
                 ])
         }
+    }
+
+    /// Records how far a phase is.
+    package func update(job id: String, progress: JobProgress?) throws {
+        try pool.write { database in
+            try database.execute(
+                sql: "UPDATE jobs SET progress = ? WHERE id = ?", arguments: [try progress.map(Self.json), id])
+        }
+    }
+
+    package func update(job id: String, report: ImportReport) throws {
+        try pool.write { database in
+            try database.execute(
+                sql: "UPDATE jobs SET report = ? WHERE id = ?", arguments: [try Self.json(report), id])
+        }
+    }
+
+    /// Asks a job to stop. One that waits ends at once, one that runs is marked.
+    ///
+    /// - Throws: `unknown_job`, `job_ended`.
+    package func cancel(job id: String, at now: Date) throws -> JobInfo {
+        try pool.write { database in
+            let job = try Self.existingJob(id, database)
+            guard !job.state.isFinal else {
+                throw DatastoreError(.jobEnded, "job \"\(id)\" has ended already: it \(job.state.rawValue)")
+            }
+            try database.execute(
+                sql: """
+                    UPDATE jobs SET cancel_requested = 1,
+                        finished_at = CASE WHEN state = 'queued' THEN ? END,
+                        state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
+                    WHERE id = ?
+                    """, arguments: [now.milliseconds, id])
+            return try Self.existingJob(id, database)
+        }
+    }
+
+    private static func json(_ value: some Encodable) throws -> String {
+        String(decoding: try WireJSON.encode(value), as: UTF8.self)
     }
 
     /// Ends a job; a job that has ended stays as it is.
@@ -62,6 +147,7 @@ extension Catalog {
             try database.execute(
                 sql: """
                     UPDATE jobs SET state = ?, phase = CASE WHEN ? = 'succeeded' THEN 'done' ELSE phase END,
+                        progress = NULL,
                         error_code = ?, error_detail = ?, finished_at = ?
                     WHERE id = ? AND state IN ('queued', 'running')
                     """,
@@ -69,12 +155,14 @@ extension Catalog {
         }
     }
 
-    /// Puts a job that was interrupted back in the queue.
+    /// Puts a job that was interrupted back in the queue, and counts that.
     package func requeue(job id: String) throws {
         try pool.write { database in
             try database.execute(
-                sql: "UPDATE jobs SET state = 'queued', phase = 'waiting' WHERE id = ? AND state = 'running'",
-                arguments: [id])
+                sql: """
+                    UPDATE jobs SET state = 'queued', phase = 'waiting', progress = NULL, resumed = resumed + 1
+                    WHERE id = ? AND state = 'running'
+                    """, arguments: [id])
         }
     }
 
@@ -118,6 +206,11 @@ extension Catalog {
         return job(row)
     }
 
+    /// A JSON column that this release can read; what it cannot is left out of what is shown.
+    private static func decoded<Value: Decodable>(_ text: String?) -> Value? {
+        text.flatMap { try? WireJSON.decode(Value.self, from: Data($0.utf8)) }
+    }
+
     private static func job(_ row: Row) -> JobInfo {
         var counts = JobCounts()
         counts.seen = row["seen"]
@@ -128,7 +221,9 @@ extension Catalog {
         return JobInfo(
             id: row["id"], kind: JobKind(rawValue: row["kind"]) ?? .import, datastore: row["datastore"],
             state: JobState(rawValue: row["state"]) ?? .failed, phase: JobPhase(rawValue: row["phase"]) ?? .waiting,
-            counts: counts, version: row["version"],
+            counts: counts, rejectedByCode: decoded(row["rejected_by_code"]) ?? [:],
+            progress: decoded(row["progress"]), submittedBy: row["submitted_by"], resumed: row["resumed"],
+            cancelRequested: row["cancel_requested"], report: decoded(row["report"]), version: row["version"],
             error: (row["error_code"] as String?).map {
                 JobFailure(code: $0, detail: row["error_detail"] ?? "")
             },

@@ -62,7 +62,8 @@ extension Catalog {
             if let job = version.jobID {
                 try database.execute(
                     sql: """
-                        UPDATE jobs SET state = 'succeeded', phase = 'done', version = ?, finished_at = ?,
+                        UPDATE jobs SET state = 'succeeded', phase = 'done', progress = NULL, version = ?,
+                            finished_at = ?,
                             error_code = NULL, error_detail = NULL
                         WHERE id = ? AND state IN ('queued', 'running')
                         """, arguments: [version.id.number, now.milliseconds, job])

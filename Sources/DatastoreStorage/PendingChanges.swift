@@ -62,15 +62,36 @@ package final class PendingChanges: Sendable {
 
     // MARK: One job's batch
 
-    package func begin(job: String) throws {
+    /// Begins the batch of a job, or goes on with it.
+    ///
+    /// - Returns: where the reading of an uncommitted batch stopped; nil for a new one.
+    @discardableResult
+    package func begin(job: String) throws -> ImportPosition? {
         try pool.write { database in
-            try database.execute(sql: "INSERT INTO batches (job_id) VALUES (?)", arguments: [job])
+            let progress = try Row.fetchOne(
+                database, sql: "SELECT progress FROM batches WHERE job_id = ?", arguments: [job])
+            guard let progress else {
+                try database.execute(sql: "INSERT INTO batches (job_id) VALUES (?)", arguments: [job])
+                return nil
+            }
+            if let text: String = progress[0] {
+                return try WireJSON.decode(ImportPosition.self, from: Data(text.utf8))
+            }
+            // Nothing was said of how far it is: nothing of it is kept.
+            try database.execute(sql: "DELETE FROM changes WHERE job_id = ?", arguments: [job])
+            return nil
         }
     }
 
-    /// Adds changes to the batch of a job. Entries with id 0 are new and get the next ids.
-    package func stage(_ entries: [PendingEntry], job: String) throws {
+    /// Adds changes to the batch of a job, and records how far the reading is. Entries with id 0 are new and get the
+    /// next ids.
+    package func stage(_ entries: [PendingEntry], job: String, position: ImportPosition? = nil) throws {
         try pool.write { database in
+            if let position {
+                try database.execute(
+                    sql: "UPDATE batches SET progress = ? WHERE job_id = ?",
+                    arguments: [String(decoding: try WireJSON.encode(position), as: UTF8.self), job])
+            }
             let fresh = Int64(entries.count { $0.entry.id == 0 })
             var nextID =
                 try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'next_entry_id'") ?? 1
@@ -102,12 +123,12 @@ package final class PendingChanges: Sendable {
         }
     }
 
-    /// Drops the batch of a job that did not commit.
-    package func discard(job: String) throws {
+    /// Drops the batch of a job that did not commit; with `evenCommitted`, also one that did and is in no version.
+    package func discard(job: String, evenCommitted: Bool = false) throws {
         try pool.write { database in
             let committed = try Bool.fetchOne(
                 database, sql: "SELECT committed FROM batches WHERE job_id = ?", arguments: [job])
-            guard committed == false else { return }
+            guard let committed, evenCommitted || !committed else { return }
             try database.execute(sql: "DELETE FROM changes WHERE job_id = ?", arguments: [job])
             try database.execute(sql: "DELETE FROM batches WHERE job_id = ?", arguments: [job])
         }

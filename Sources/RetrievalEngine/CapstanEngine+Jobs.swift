@@ -1,4 +1,5 @@
 package import DatastoreCore
+import DatastoreImport
 package import DatastoreStorage
 package import Foundation
 import Logging
@@ -31,28 +32,47 @@ extension CapstanEngine {
 
     /// Queues an import of files that were uploaded to `stageUpload`'s folder.
     ///
-    /// - Throws: `unknown_datastore`.
+    /// - Parameter idempotencyKey: the same upload under the same key is one import: the job that was made first is
+    ///   returned, and the files that came again go.
+    /// - Throws: `unknown_datastore`, `idempotency_conflict`.
     package func submitUpload(
-        job: String, datastore: String, rows: URL, vectors: URL?, options: ImportOptions
+        job: String, datastore: String, rows: URL, vectors: URL?, options: ImportOptions, by: String? = nil,
+        idempotencyKey: String? = nil
     ) async throws -> JobInfo {
         try await control { [self] in
+            let submission = try Submission(by: by, idempotencyKey) {
+                let files = try [rows, vectors].compactMap { try $0.map(FileDigest.of) }
+                return try WireJSON.encode(UploadFingerprint(files: files.map(\.sha256), options: options))
+            }
             for file in [rows, vectors].compactMap(\.self) { try DurableFiles.sync(file) }
             try DurableFiles.sync(directory.staging(job: job))
             try DurableFiles.sync(directory.staging)
             let request = JobRequest.importUpload(
                 rows: rows.lastPathComponent, vectors: vectors?.lastPathComponent, options: options)
-            return try submit(job, datastore, request)
+            let info = try submit(job, datastore, request, submission)
+            if info.id != job { try DurableFiles.remove(directory.staging(job: job)) }
+            return info
         }
+    }
+
+    /// What makes two uploads the same.
+    private struct UploadFingerprint: Encodable {
+        var files: [String]
+        var options: ImportOptions
     }
 
     /// Queues an import of files below an import root.
     ///
-    /// - Throws: `unknown_datastore`, `import_by_path_disabled`, `path_outside_import_roots`, `source_unreadable`.
-    package func submitImport(_ request: ImportRequest, into datastore: String) async throws -> JobInfo {
+    /// - Throws: `unknown_datastore`, `import_by_path_disabled`, `path_outside_import_roots`, `source_unreadable`,
+    ///   `idempotency_conflict`.
+    package func submitImport(
+        _ request: ImportRequest, into datastore: String, by: String? = nil, idempotencyKey: String? = nil
+    ) async throws -> JobInfo {
         try await control { [self] in
             let (rows, vectors) = try resolve(request.rowsPath, request.vectorsPath)
             return try submit(
-                Self.newJobID(), datastore, .importPaths(rows: rows, vectors: vectors, options: request.options))
+                Self.newJobID(), datastore, .importPaths(rows: rows, vectors: vectors, options: request.options),
+                Submission(by: by, idempotencyKey) { try WireJSON.encode(request) })
         }
     }
 
@@ -67,20 +87,39 @@ extension CapstanEngine {
     /// Queues the building of a version from what is pending.
     ///
     /// - Throws: `unknown_datastore`, `nothing_to_build`.
-    package func submitBuild(of datastore: String) async throws -> JobInfo {
+    package func submitBuild(of datastore: String, by: String? = nil) async throws -> JobInfo {
         try await control { [self] in
             _ = try catalog.datastore(datastore)
             guard try waitingChanges(datastore, catalog.latestVersion(of: datastore)) > 0 else {
                 throw DatastoreError(.nothingToBuild, "datastore \"\(datastore)\" has no pending changes")
             }
-            return try submit(Self.newJobID(), datastore, .build)
+            return try submit(Self.newJobID(), datastore, .build, Submission(by: by))
         }
     }
 
-    private func submit(_ id: String, _ datastore: String, _ request: JobRequest) throws -> JobInfo {
-        let info = try catalog.createJob(id: id, datastore: datastore, request: request, at: Date())
-        jobs.submit(JobQueue.Job(id: id, datastore: datastore))
+    private func submit(
+        _ id: String, _ datastore: String, _ request: JobRequest, _ submission: Submission
+    ) throws -> JobInfo {
+        let info = try catalog.createJob(
+            id: id, datastore: datastore, request: request, submission: submission, at: Date())
+        if info.id == id { jobs.submit(JobQueue.Job(id: id, datastore: datastore)) }
         return info
+    }
+
+    /// Asks a job to stop: at once when it waits, else within moments. What it has read is dropped, and the datastore
+    /// stays as it was; a version that is being published by then is published.
+    ///
+    /// - Throws: `unknown_job`, `job_ended`.
+    package func cancelJob(_ id: String) async throws -> JobInfo {
+        try await control { [self] in
+            let job = try catalog.cancel(job: id, at: Date())
+            if job.state == .cancelled {
+                try DurableFiles.remove(directory.staging(job: id))
+            } else {
+                cancelled.withLock { _ = $0.insert(id) }
+            }
+            return job
+        }
     }
 
     // MARK: Looking
@@ -112,20 +151,10 @@ extension CapstanEngine {
     func perform(_ job: JobQueue.Job) async {
         await runJob { [self] in
             let started = ContinuousClock.now
+            defer { cancelled.withLock { _ = $0.remove(job.id) } }
             do {
-                switch try catalog.request(ofJob: job.id) {
-                case .importUpload(let rows, let vectors, let options):
-                    let folder = directory.staging(job: job.id)
-                    try performImport(
-                        job, rows: folder.appending(path: rows).path,
-                        vectors: vectors.map { folder.appending(path: $0).path }, options: options)
-                case .importPaths(let rows, let vectors, let options):
-                    // Once more: links and roots may be others than when the job was submitted.
-                    let (rows, vectors) = try resolve(rows, vectors)
-                    try performImport(job, rows: rows, vectors: vectors, options: options)
-                case .build:
-                    try build(job)
-                }
+                guard try !catalog.job(job.id).state.isFinal else { return }
+                try perform(catalog.request(ofJob: job.id), of: job)
                 try? DurableFiles.remove(directory.staging(job: job.id))
                 logger.info(
                     "job ended",
@@ -134,9 +163,12 @@ extension CapstanEngine {
                         "seconds": "\(ContinuousClock.now - started)",
                     ])
             } catch is CancellationError {
-                // The daemon stops. The job is in the catalog with its request, its sources stay: it starts again.
+                // The daemon stops. The job is in the catalog with its request, its sources stay: it goes on later.
                 try? catalog.requeue(job: job.id)
                 logger.notice("job put off until the next start", metadata: ["job": "\(job.id)"])
+            } catch let error as DatastoreError where error.code == .cancelled {
+                drop(job.id, of: job.datastore)
+                logger.notice("job cancelled", metadata: ["job": "\(job.id)", "datastore": "\(job.datastore)"])
             } catch {
                 let failure = failure(error, of: job)
                 try? DurableFiles.remove(directory.staging(job: job.id))
@@ -151,29 +183,111 @@ extension CapstanEngine {
         }
     }
 
+    /// Ends a job that was asked to stop; nothing of it is kept.
+    func drop(_ job: String, of datastore: String) {
+        do {
+            try pendingChanges(datastore).discard(job: job, evenCommitted: true)
+            try DurableFiles.remove(directory.staging(job: job))
+            try catalog.finish(job: job, state: .cancelled, error: nil, at: Date())
+        } catch {
+            logger.error("a cancelled job was not cleared away", metadata: ["job": "\(job)", "error": "\(error)"])
+        }
+    }
+
+    private func perform(_ request: JobRequest, of job: JobQueue.Job) throws {
+        switch request {
+        case .importUpload(let rows, let vectors, let options):
+            let folder = directory.staging(job: job.id)
+            try performImport(
+                job, rows: folder.appending(path: rows).path,
+                vectors: vectors.map { folder.appending(path: $0).path }, options: options)
+        case .importPaths(let rows, let vectors, let options):
+            // Once more: links and roots may be others than when the job was submitted.
+            let (rows, vectors) = try resolve(rows, vectors)
+            try performImport(job, rows: rows, vectors: vectors, options: options)
+        case .build:
+            try build(job)
+        }
+    }
+
     private func performImport(_ job: JobQueue.Job, rows: String, vectors: String?, options: ImportOptions) throws {
         let datastore = try catalog.datastore(job.datastore)
         let pending = try pendingChanges(job.datastore)
         // After a restart the rows may be durable already, and only the version is missing.
         if try !pending.isCommitted(job: job.id) {
-            guard let key = datastore.keys.first else {
-                throw DatastoreError(.internalError, "datastore \"\(datastore.name)\" has no key")
-            }
-            try catalog.start(job: job.id, phase: .reading, at: Date())
-            let base = try catalog.latestVersion(of: job.datastore).map { try open($0.id) }
-            _ = try ImportReading(
-                job: job.id, key: key, rows: rows, vectors: vectors, isStrict: options.strict, pending: pending,
-                base: base, rejects: directory.rejects(job: job.id, datastore: job.datastore)
-            ) { [self] counts in
-                try checkpoint()
-                try catalog.update(job: job.id, phase: .reading, counts: counts)
-            }.run()
+            try readRows(job, datastore, pending, rows: rows, vectors: vectors, options: options)
         }
-        guard options.build, try pending.count() > 0 else {
+        guard options.build, !options.dryRun, try pending.count() > 0 else {
             try catalog.finish(job: job.id, state: .succeeded, error: nil, at: Date())
             return
         }
         try build(job)
+    }
+
+    private func readRows(
+        _ job: JobQueue.Job, _ datastore: DatastoreRecord, _ pending: PendingChanges, rows: String, vectors: String?,
+        options: ImportOptions
+    ) throws {
+        guard let key = datastore.keys.first else {
+            throw DatastoreError(.internalError, "datastore \"\(datastore.name)\" has no key")
+        }
+        try catalog.start(job: job.id, phase: .reading, at: Date())
+        let base = try catalog.latestVersion(of: job.datastore).map { try open($0.id) }
+        let sources = try [rows, vectors].compactMap { try $0.map(SourceStamp.init(path:)) }
+        let numpy = try vectors.map { try numpyFile(of: $0, job: job.id) }
+        let encoder = try vectors == nil ? rowEncoder(of: key) : nil
+        let outcome = try ImportReading(
+            job: job.id, key: key, rows: rows, vectors: numpy?.path, options: options, sources: sources,
+            pending: pending, base: base, encoder: encoder,
+            rejects: directory.rejects(job: job.id, datastore: job.datastore)
+        ) { [self] in
+            try checkpoint(job.id)
+        } onProgress: { [self] tally, progress in
+            try catalog.update(job: job.id, tally: tally, progress: progress)
+        }.run()
+        if let revision = encoder?.revision, !options.dryRun {
+            try catalog.setEncoderRevision(revision, ofKey: key.name, of: datastore.name)
+        }
+        var report = ImportReport(
+            format: outcome.format, vectors: numpy?.origin ?? outcome.vectors, dim: key.dim, dryRun: options.dryRun,
+            notes: numpy?.notes ?? [])
+        if options.dryRun {
+            report.estimate(outcome, key: key, base: base, waiting: try pending.count())
+        }
+        try catalog.update(job: job.id, report: report)
+    }
+
+    /// The vectors of an import as a NumPy file: the file itself, or what a FAISS index holds.
+    ///
+    /// - Throws: `index_files_disabled`, `index_file_invalid`, `lfs_pointer`, `html_page`, `npy_not_numpy`.
+    private func numpyFile(
+        of vectors: String, job: String
+    ) throws -> (path: String, origin: VectorOrigin, notes: [String]) {
+        switch try VectorsFileKind(path: vectors) {
+        case .numpy: return (vectors, .file, [])
+        case .faissIndex:
+            guard let executable = configuration.indexReader else {
+                throw DatastoreError(
+                    .indexFilesDisabled,
+                    "\(URL(filePath: vectors).lastPathComponent) is a FAISS index, and this daemon reads none: a hostile "
+                        + "one can harm it. Start capstand with --allow-index-files where they are trusted, or save "
+                        + "the vectors as .npy (index.reconstruct_n)")
+            }
+            let folder = directory.staging(job: job)
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            let numpy = folder.appending(path: "index.npy")
+            let summary = try IndexExtraction(executable: executable).run(index: vectors, output: numpy.path) {
+                try checkpoint(job)
+            }
+            let note = summary.isExact ? [] : ["the index \(summary.kind) holds rounded vectors, not the original ones"]
+            return (numpy.path, .index, note)
+        }
+    }
+
+    /// - Throws: `encoder_not_configured` when the daemon does not know the encoder that the key names.
+    private func rowEncoder(of key: KeySpec) throws -> RowEncoder? {
+        guard let encoder = key.encoder, let name = encoder.endpoint else { return nil }
+        return RowEncoder(try encoderClient(name), key: key, encoder: encoder)
     }
 
     private func build(_ job: JobQueue.Job) throws {
@@ -191,13 +305,18 @@ extension CapstanEngine {
         // What an earlier attempt has left; neither was ever published.
         try DurableFiles.remove(staged)
         try DurableFiles.remove(directory.version(id))
+        var pace = BuildPace(entries: (base?.manifest.entries ?? 0) + (try pending.count()))
         let manifest = try VersionBuilder(
             folder: staged, id: id, datastore: datastore, base: base, pending: pending, through: through,
-            jobID: job.id, checkpoint: { [self] _ in try checkpoint() }
-        ).build()
+            jobID: job.id
+        ) { [self] written in
+            try checkpoint(job.id)
+            if let progress = pace.progress(written) { try catalog.update(job: job.id, progress: progress) }
+        }.build()
         try catalog.start(job: job.id, phase: .publishing, at: Date())
         let publisher = VersionPublisher(directory: directory, onStep: configuration.onPublishStep)
-        try publish(publisher.place(staged, manifest: manifest), publisher)
+        let record = try publisher.place(staged, manifest: manifest) { [self] in try checkpoint(job.id) }
+        try publish(record, publisher)
         try pending.consume(through: through)
     }
 
@@ -244,5 +363,74 @@ extension CapstanEngine {
             detail += "; its rows are kept as pending changes, `capstan reindex \(job.datastore)` builds again"
         }
         return JobFailure(code: code.rawValue, detail: detail)
+    }
+}
+
+extension Submission {
+    /// - Parameter request: what is asked, in bytes that are equal for equal requests.
+    /// - Throws: `invalid_value` for a key that cannot be one.
+    init(by: String?, _ idempotencyKey: String?, _ request: () throws -> Data) throws {
+        self.init(by: by)
+        guard let idempotencyKey else { return }
+        guard (1...255).contains(idempotencyKey.utf8.count),
+            idempotencyKey.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else {
+            throw DatastoreError.field(
+                .invalidValue, "Idempotency-Key", "expected 1 to 255 visible ASCII characters, for example a UUID")
+        }
+        idempotency = Idempotency(key: idempotencyKey, fingerprint: FileDigest.sha256(try request()))
+    }
+}
+
+extension SourceStamp {
+    /// - Throws: `source_unreadable`.
+    init(path: String) throws {
+        let url = URL(filePath: path)
+        var info = stat()
+        guard stat(path, &info) == 0 else {
+            throw DatastoreError(
+                .sourceUnreadable, "\(url.lastPathComponent): cannot be read: \(String(cString: strerror(errno)))")
+        }
+        self.init(
+            name: url.lastPathComponent, bytes: Int64(info.st_size),
+            modifiedAt: Int64(info.st_mtim.tv_sec) * 1_000_000_000 + Int64(info.st_mtim.tv_nsec))
+    }
+}
+
+extension ImportReport {
+    /// What a version with these rows would take, by what its files hold for each entry.
+    mutating func estimate(_ outcome: ImportReading.Outcome, key: KeySpec, base: OpenVersion?, waiting: Int) {
+        let counts = outcome.tally.counts
+        let fresh = counts.accepted + waiting
+        let entries = (base?.manifest.entries ?? 0) + fresh
+        let existing = base?.manifest.files.first { $0.name == VersionFolder.entriesFile }?.bytes ?? 0
+        // Originals and ids, then the index of 32-bit floats.
+        let vectorBytes = Int64(entries) * Int64(key.dim * 4 + 8)
+        let indexBytes = Int64(entries) * Int64(key.dim * 4)
+        self.entries = entries
+        diskBytes = existing + outcome.textBytes + vectorBytes + indexBytes
+        memoryBytes = vectorBytes + indexBytes
+    }
+}
+
+/// How fast entries are written, said a few times a second.
+private struct BuildPace {
+    let entries: Int
+    private let started = ContinuousClock.now
+    private var next = ContinuousClock.now
+
+    init(entries: Int) {
+        self.entries = entries
+    }
+
+    mutating func progress(_ written: Int) -> JobProgress? {
+        let now = ContinuousClock.now
+        guard now >= next, entries > 0 else { return nil }
+        next = now + .milliseconds(250)
+        let seconds = (now - started) / .seconds(1)
+        let fraction = min(1, Double(written) / Double(entries))
+        return JobProgress(
+            fraction: fraction, rowsPerSecond: seconds > 0 ? Double(written) / seconds : 0,
+            secondsLeft: fraction > 0 ? seconds * (1 - fraction) / fraction : nil)
     }
 }

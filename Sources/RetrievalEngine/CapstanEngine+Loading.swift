@@ -46,7 +46,9 @@ extension CapstanEngine {
     /// Adopts versions that were placed but not named in the catalog, and drops what never counted.
     private func reconcile(_ datastore: DatastoreRecord) throws {
         let pending = try pendingChanges(datastore.name)
-        for job in try pending.uncommittedJobs() {
+        // An import that had not ended goes on behind its last batch.
+        let unfinished = Set(try catalog.unfinishedJobs().filter { !$0.cancelRequested }.map(\.id))
+        for job in try pending.uncommittedJobs() where !unfinished.contains(job) {
             try pending.discard(job: job)
             noteRecovery("dropped the uncommitted rows of job \(job) on \(datastore.name)")
         }
@@ -114,9 +116,14 @@ extension CapstanEngine {
             noteRecovery("removed the unfinished staging/\(folder)")
         }
         for job in unfinished {
+            if job.cancelRequested {
+                drop(job.id, of: job.datastore)
+                noteRecovery("cancelled job \(job.id) on \(job.datastore), as it was asked before")
+                continue
+            }
             try catalog.requeue(job: job.id)
             jobs.submit(JobQueue.Job(id: job.id, datastore: job.datastore))
-            noteRecovery("started job \(job.id) on \(job.datastore) again")
+            noteRecovery("job \(job.id) on \(job.datastore) goes on")
         }
     }
 

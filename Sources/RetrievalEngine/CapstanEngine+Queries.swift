@@ -6,7 +6,20 @@ extension CapstanEngine {
     /// - Throws: `unknown_domain`, `k_out_of_range`, `vector_dim_mismatch`, `vector_not_finite`, `vector_zero`,
     ///   `version_damaged`, `overloaded`.
     package func answer(_ vector: QueryVectors, of domain: String, options: QueryOptions) async throws -> QueryAnswer {
-        let retriever = try retriever(try currentSnapshot.domain(domain), options)
+        try await answer(vector, retriever(try currentSnapshot.domain(domain), options))
+    }
+
+    /// Answers one question; a text or a picture is encoded first.
+    ///
+    /// - Throws: as for a vector, and `missing_field`, `invalid_value`, `invalid_base64`, `encoder_not_configured`,
+    ///   `encoder_unreachable`, `encoder_failed`, `encoder_mismatch`.
+    package func answer(_ question: QueryRequest, of domain: String) async throws -> QueryAnswer {
+        let domain = try currentSnapshot.domain(domain)
+        let retriever = try retriever(domain, question.options)
+        return try await answer(vector(of: question.query, domain), retriever)
+    }
+
+    private func answer(_ vector: QueryVectors, _ retriever: Retriever) async throws -> QueryAnswer {
         try retriever.validate(vector)
         return try await search { try retriever.answer(vector.values[...], excluding: retriever.exclusions()) }
     }
@@ -40,10 +53,11 @@ extension CapstanEngine {
         try checkCount(questions.count, field: "queries")
         let domain = try currentSnapshot.domain(domain)
         try checkSize(questions.map { max(0, $0.options.k ?? domain.info.defaults.k ?? Retriever.defaultK) })
+        let encoded = await encode(questions.map(\.query), domain)
         return try await batch(domain, count: questions.count) { [self] index in
             do {
                 let question = questions[index]
-                let vector = try question.query.single()
+                let vector = try encoded[index]?.get() ?? question.query.single()
                 let retriever = try retriever(domain, question.options)
                 try retriever.validate(vector)
                 return QueryBatchItem(
@@ -53,6 +67,42 @@ extension CapstanEngine {
             }
         }
     }
+
+    // MARK: Encoders
+
+    /// The vector of a question.
+    private func vector(of input: QueryInput, _ domain: DomainSnapshot) async throws -> QueryVectors {
+        switch input {
+        case .text(let text): return try await QueryEncoder(domain, encoderClient).vector(of: text)
+        case .image(let text): return try await QueryEncoder(domain, encoderClient).vector(of: QueryImage(text: text))
+        case .vector, .vectorBase64, .vectors: return try input.single()
+        }
+    }
+
+    /// The vectors of the texts and pictures among questions, a few at a time.
+    private func encode(
+        _ inputs: [QueryInput], _ domain: DomainSnapshot
+    ) async -> [Int: Result<QueryVectors, any Error>] {
+        let waiting = inputs.indices.filter { inputs[$0].needsEncoder }
+        return await withTaskGroup(of: (Int, Result<QueryVectors, any Error>).self) { group in
+            var encoded: [Int: Result<QueryVectors, any Error>] = [:]
+            for (count, index) in waiting.enumerated() {
+                if count >= Self.encoderLanes, let (done, result) = await group.next() { encoded[done] = result }
+                group.addTask { [self] in
+                    do {
+                        return (index, .success(try await vector(of: inputs[index], domain)))
+                    } catch {
+                        return (index, .failure(error))
+                    }
+                }
+            }
+            for await (done, result) in group { encoded[done] = result }
+            return encoded
+        }
+    }
+
+    /// Questions of one request that an encoder works on at a time.
+    private static let encoderLanes = 4
 
     private func retriever(_ domain: DomainSnapshot, _ options: QueryOptions) throws -> Retriever {
         try Retriever(domain, options: options, maximumK: configuration.maximumK)
@@ -117,6 +167,16 @@ extension QueryInput {
                 values: QueryVectors.floats(base64: text, field: "query.vector_base64"), count: 1,
                 field: "query.vector_base64")
         case .vectors(let values, let count): try QueryVectors(values: values, count: count, field: "query.vectors")
+        case .text, .image:
+            throw DatastoreError.field(.invalidValue, "query", "got a text or a picture, expected a vector")
+        }
+    }
+
+    /// Whether an encoder has to make its vector.
+    var needsEncoder: Bool {
+        switch self {
+        case .text, .image: true
+        case .vector, .vectorBase64, .vectors: false
         }
     }
 

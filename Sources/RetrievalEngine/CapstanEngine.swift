@@ -19,6 +19,8 @@ package final class CapstanEngine: Service {
     let jobs = JobQueue()
     /// Held over each catalog transaction that changes what queries see, and over the swap that follows.
     let changes = Mutex<Void>(())
+    /// Running jobs that were asked to stop.
+    let cancelled = Mutex<Set<String>>([])
 
     private let lock: DirectoryLock
     private let snapshot = Mutex(Snapshot())
@@ -27,6 +29,7 @@ package final class CapstanEngine: Service {
     private let controlPool: BlockingPool
     private let jobPool: BlockingPool
     private let pending = Mutex<[String: PendingChanges]>([:])
+    private let encoders: [String: EncoderClient]
     private let startedAt = Date()
     private let stopDeadline = Mutex<ContinuousClock.Instant?>(nil)
 
@@ -49,6 +52,8 @@ package final class CapstanEngine: Service {
         try directory.create()
         lock = try DirectoryLock(directory)
         catalog = try Catalog(directory.catalog)
+        encoders = Dictionary(
+            configuration.encoders.map { ($0.name, EncoderClient($0)) }, uniquingKeysWith: { first, _ in first })
         searchPool = BlockingPool(
             name: "search", threads: configuration.searchThreads, queueLimit: configuration.searchQueueLimit)
         controlPool = BlockingPool(name: "control", threads: 4, queueLimit: 256)
@@ -178,10 +183,30 @@ package final class CapstanEngine: Service {
 
     func runJob(_ body: @escaping @Sendable () -> Void) async {
         do {
-            try await jobPool.run(body)
+            try await jobPool.run {
+                // On Linux this is of the calling thread alone: questions go before imports and builds.
+                setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.jobNiceness)
+                body()
+            }
         } catch {
             logger.error("a job was not run", metadata: ["error": "\(error)"])
         }
+    }
+
+    private static let jobNiceness: Int32 = 10
+
+    /// The encoder that the operator has configured under a name.
+    ///
+    /// - Throws: `encoder_not_configured`.
+    func encoderClient(_ name: String) throws -> EncoderClient {
+        guard let client = encoders[name] else {
+            let known = encoders.keys.sorted().joined(separator: ", ")
+            throw DatastoreError(
+                .encoderNotConfigured,
+                "this daemon knows no encoder \"\(name)\", \(known.isEmpty ? "and no other" : "only \(known)"); "
+                    + "start capstand with --encoder \(name)=http://HOST:PORT/v1")
+        }
+        return client
     }
 
     /// The pending changes of a datastore, opened once.
@@ -221,8 +246,12 @@ package final class CapstanEngine: Service {
 
     /// Called by jobs between chunks of work.
     ///
-    /// - Throws: `CancellationError` when the daemon is stopping and the job has had its grace.
-    func checkpoint() throws {
+    /// - Throws: `cancelled` when the job was asked to stop, `CancellationError` when the daemon is stopping and the job
+    ///   has had its grace.
+    func checkpoint(_ job: String) throws {
+        if cancelled.withLock({ $0.contains(job) }) {
+            throw DatastoreError(.cancelled, "job \"\(job)\" was asked to stop")
+        }
         if let deadline = stopDeadline.withLock({ $0 }), ContinuousClock.now >= deadline { throw CancellationError() }
     }
 
@@ -230,6 +259,7 @@ package final class CapstanEngine: Service {
         try await searchPool.shutdown()
         try await controlPool.shutdown()
         try await jobPool.shutdown()
+        for encoder in encoders.values { await encoder.shutdown() }
         try pending.withLock { open in
             for changes in open.values { try changes.close() }
             open = [:]

@@ -5,6 +5,10 @@ package struct EngineConfiguration: Sendable {
     package var dataDirectory: URL
     /// Folders below which the daemon may read sources by path. Empty refuses all.
     package var importRoots: [URL]
+    /// Encoders that datastores may name.
+    package var encoders: [EncoderEndpoint]
+    /// The program that reads FAISS index files in a process of its own (`capstand extract-vectors`); nil refuses them.
+    package var indexReader: URL?
     /// Threads that search.
     package var searchThreads: Int
     /// Questions that may wait for a thread, per thread.
@@ -18,12 +22,15 @@ package struct EngineConfiguration: Sendable {
     package var onPublishStep: @Sendable (PublishStep) -> Void
 
     package init(
-        dataDirectory: URL, importRoots: [URL] = [], searchThreads: Int = 2, searchQueueLimit: Int = 256,
+        dataDirectory: URL, importRoots: [URL] = [], encoders: [EncoderEndpoint] = [], indexReader: URL? = nil,
+        searchThreads: Int = 2, searchQueueLimit: Int = 256,
         maximumK: Int = 1000, maximumBatch: Int = 1024, shutdownGrace: Duration = .seconds(20),
         onPublishStep: @escaping @Sendable (PublishStep) -> Void = { _ in }
     ) {
         self.dataDirectory = dataDirectory
         self.importRoots = importRoots
+        self.encoders = encoders
+        self.indexReader = indexReader
         self.searchThreads = searchThreads
         self.searchQueueLimit = searchQueueLimit
         self.maximumK = maximumK

@@ -12,12 +12,20 @@ package struct VectorIndexBuilder: ~Copyable {
 
     /// An empty inner-product index.
     ///
-    /// - Parameter description: as FAISS's index factory reads it; `Flat` is exact.
-    package init(dim: Int, description: String = "Flat") throws(FaissError) {
+    /// - Parameters:
+    ///   - description: as FAISS's index factory reads it; `Flat` is exact.
+    ///   - capacity: vectors that will be added; with it, memory is taken once.
+    package init(dim: Int, description: String = "Flat", capacity: Int = 0) throws(FaissError) {
         guard dim > 0 else { throw FaissError(kind: .refused, message: "got \(dim) dimensions, expected 1 or more") }
         var made: OpaquePointer?
         try FaissError.check { cfaiss_index_create(Int32(clamping: dim), description, &made, $0) }
         guard let made else { throw FaissError(kind: .unexpected, message: "no index was made") }
+        do throws(FaissError) {
+            try FaissError.check { cfaiss_index_reserve(made, Int64(capacity), $0) }
+        } catch {
+            cfaiss_index_free(made)
+            throw error
+        }
         handle = made
     }
 

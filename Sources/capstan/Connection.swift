@@ -23,7 +23,9 @@ struct Connection: ParsableArguments {
     }
 
     func client() throws -> CaptionerClient {
-        try CaptionerClient(url: daemonURL)
+        var configuration = CaptionerClient.Configuration()
+        configuration.userAgent = "capstan/\(Release.version) (\(NSUserName())@\(ProcessInfo.processInfo.hostName))"
+        return try CaptionerClient(url: daemonURL, configuration: configuration)
     }
 
     /// Prints `value` as JSON, or as `text` shows it.

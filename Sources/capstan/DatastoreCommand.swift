@@ -42,10 +42,7 @@ extension DatastoreCommand {
             transform: { try KeySpec(argument: $0) })
         var key: KeySpec
 
-        @Option(
-            help: ArgumentHelp("The model that makes the vectors.", valueName: "model[@revision]"),
-            transform: { Encoder(argument: $0) })
-        var encoder: Encoder?
+        @OptionGroup var encoder: EncoderOptions
 
         @Option(help: "The licence of the texts.")
         var licence: String?
@@ -56,10 +53,8 @@ extension DatastoreCommand {
         @OptionGroup var connection: Connection
 
         func run() async throws {
-            var key = key
-            key.encoder = encoder
             let request = CreateDatastoreRequest(
-                name: name, kind: kind, keys: [key], description: description, licence: licence)
+                name: name, kind: kind, keys: [encoder.applied(to: key)], description: description, licence: licence)
             let datastore = try await connection.client().createDatastore(request)
             try connection.show(datastore) { "made datastore \($0.name); fill it with: capstan import \($0.name) ROWS" }
         }

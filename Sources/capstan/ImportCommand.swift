@@ -9,12 +9,24 @@ struct ImportCommand: DaemonCommand {
         commandName: "import",
         abstract: "Add rows to a datastore, and make a version of it.",
         discussion: """
-            ROWS is NDJSON, one entry a line, plain or gzip. Its vectors are in a NumPy file with one row for each, or \
-            in the rows themselves. Both files are uploaded, and capstan waits until the import has ended.
+            ROWS is a file in one of the forms below, plain or gzip; the form is found out from its content. Vectors are \
+            in a NumPy file with one row for each, in the rows themselves, in a FAISS index (where the daemon reads \
+            them), or made by the encoder that the datastore names. Files are uploaded, and capstan waits until the \
+            import has ended.
 
               capstan import coco captions.ndjson --vectors captions.npy
-              capstan import coco rows-with-vectors.ndjson.gz --strict
+              capstan import coco captions_train2017.json --vectors train.npy --max-words 25
+              capstan import karpathy dataset_coco.json --split train --vectors train.npy
+              capstan import web cc3m.tsv --origin web --create text:384:cosine \\
+                --encoder all-MiniLM-L6-v2 --encoder-endpoint minilm
+              capstan import names lvis_categories.json --vectors names.npy --kind names --create text:512:cosine
+              capstan import smallcap coco_index_captions.json --vectors coco_index
+              capstan import coco rows.csv --column text=comment --column image_id=1 --dry-run
               capstan import coco /srv/sets/a.ndjson --vectors /srv/sets/a.npy --server-paths
+
+            Forms: NDJSON rows; COCO annotations; Karpathy splits; Flickr8k tokens and Flickr30k results; CSV and TSV; \
+            BLIP's JSON lists; SmallCap's caption files; one caption a line; LVIS categories. Tools/python/capstan-convert \
+            makes rows of EVCap's memory, clip-retrieval's folders and HDF5 files.
 
             Rows that are refused do not stop the others, unless --strict; capstan jobs rejects ID shows them all.
             """
@@ -23,13 +35,29 @@ struct ImportCommand: DaemonCommand {
     @Argument(help: "The datastore.")
     var name: String
 
-    @Argument(help: ArgumentHelp("The rows, an NDJSON file.", valueName: "rows"), completion: .file())
+    @Argument(help: ArgumentHelp("The file of rows.", valueName: "rows"), completion: .file())
     var rows: String
 
     @Option(
-        help: ArgumentHelp("A NumPy file with one vector per row.", valueName: "file.npy"),
+        help: ArgumentHelp("A NumPy file, or a FAISS index, with one vector per row.", valueName: "file"),
         completion: .file(extensions: ["npy"]))
     var vectors: String?
+
+    @OptionGroup(title: "Reading options") var reading: ImportOptionFlags
+
+    @Option(
+        help: ArgumentHelp(
+            "Make the datastore first when there is none, found by this key.", valueName: "name:dim[:metric]"),
+        transform: { try KeySpec(argument: $0) })
+    var create: KeySpec?
+
+    @Option(help: "With --create: what the entries are.")
+    var kind = DatastoreKind.captions
+
+    @OptionGroup var encoder: EncoderOptions
+
+    @Flag(help: "Read and check everything, say what would happen, and change nothing.")
+    var dryRun = false
 
     @Flag(name: .customLong("no-build"), help: "Keep the rows as pending changes; capstan reindex makes the version.")
     var noBuild = false
@@ -43,39 +71,61 @@ struct ImportCommand: DaemonCommand {
     @Flag(name: .customLong("no-wait"), help: "Leave as soon as the job is taken.")
     var noWait = false
 
+    @Option(
+        help: ArgumentHelp(
+            "The same import under the same key is done once, for a week; a retry after a failure of a script, say.",
+            valueName: "key"))
+    var idempotencyKey: String?
+
     @OptionGroup var connection: Connection
+
+    func validate() throws {
+        guard create != nil || encoder.encoder == nil else {
+            throw ValidationError("--encoder goes with --create NAME:DIM; a datastore that exists has its encoder.")
+        }
+    }
 
     func run() async throws {
         let start = ContinuousClock.now
         let client = try connection.client()
-        let progress = connection.json ? nil : JobProgress(name)
+        if let create, !dryRun { try await makeDatastore(found: create, client) }
+        let progress = connection.json ? nil : ProgressLine(name)
         defer { progress?.end() }
         let job = try await startJob(client, progress: progress)
         if noWait {
             progress?.end()
             return try connection.show(job) { "job \($0.id) is \($0.state.rawValue); see: capstan jobs show \($0.id)" }
         }
-        let done = try await JobProgress.follow(job, client: client, progress: progress)
+        let done = try await ProgressLine.follow(job, client: client, progress: progress)
         try connection.show(done) { $0.summary(duration: start.duration(to: .now)) }
         if !connection.json, done.counts.rejected > 0 { try await sayFirstRejects(of: done, client: client) }
         try done.throwUnlessSucceeded()
     }
 
-    private func startJob(_ client: CaptionerClient, progress: JobProgress?) async throws -> JobInfo {
-        let options = ImportOptions(build: !noBuild, strict: strict)
+    /// Makes the datastore unless there is one of this name.
+    private func makeDatastore(found key: KeySpec, _ client: CaptionerClient) async throws {
+        do {
+            _ = try await client.createDatastore(
+                CreateDatastoreRequest(name: name, kind: kind, keys: [encoder.applied(to: key)]))
+        } catch let error as CaptionerError where error.code == .datastoreExists {}
+    }
+
+    private func startJob(_ client: CaptionerClient, progress: ProgressLine?) async throws -> JobInfo {
+        let options = try reading.options(build: !noBuild, strict: strict, dryRun: dryRun)
         if serverPaths {
             return try await client.importFromServerPath(
-                ImportRequest(rowsPath: rows, vectorsPath: vectors, options: options), into: name)
+                ImportRequest(rowsPath: rows, vectorsPath: vectors, options: options), into: name,
+                idempotencyKey: idempotencyKey)
         }
         return try await client.importRows(
             file: URL(filePath: rows), vectors: vectors.map { URL(filePath: $0) }, into: name, options: options,
-            progress: { progress?.update($0) })
+            idempotencyKey: idempotencyKey, progress: { progress?.update($0) })
     }
 
     private func sayFirstRejects(of job: JobInfo, client: CaptionerClient) async throws {
         var shown = 0
         for try await row in client.rejects(of: job.id) {
-            StandardError.write("line \(row.line): \(row.code.rawValue): \(printable(row.detail))")
+            StandardError.write("\(row.place): \(row.code.rawValue): \(printable(row.detail))")
             shown += 1
             if shown == 5 { break }
         }

@@ -1,17 +1,20 @@
 public import ArgumentParser
 import CaptionerClient
 public import DatastoreCore
+import Foundation
 
 /// `capstan jobs`
 struct JobsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs",
-        abstract: "List and show imports and builds, and the rows they refused.",
+        abstract: "List, watch and cancel imports and builds, and show the rows they refused.",
         discussion: """
               capstan jobs list --state running
+              capstan jobs watch ID
+              capstan jobs cancel ID
               capstan jobs rejects ID
             """,
-        subcommands: [List.self, Show.self, Rejects.self]
+        subcommands: [List.self, Show.self, Watch.self, Cancel.self, Rejects.self]
     )
 }
 
@@ -63,21 +66,58 @@ extension JobsCommand {
         @OptionGroup var connection: Connection
 
         func run() async throws {
-            try connection.show(try await connection.client().job(id)) { job in
-                properties([
-                    ("job", job.id),
-                    ("kind", job.kind.rawValue),
-                    ("datastore", job.datastore),
-                    ("state", job.state.rawValue),
-                    ("phase", job.phase.rawValue),
-                    ("rows", job.kind == .import ? job.counts.shown : nil),
-                    ("version", job.version.map(String.init)),
-                    ("error", job.error.map { "\($0.detail) (\($0.code))" }),
-                    ("made at", job.createdAt.shown),
-                    ("started at", job.startedAt?.shown),
-                    ("ended at", job.finishedAt?.shown),
-                ])
+            try connection.show(try await connection.client().job(id)) { $0.details }
+        }
+    }
+
+    struct Watch: DaemonCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Follow a job until it has ended.",
+            discussion: """
+                Leaves with 0 when the job succeeded, 1 when it failed or was cancelled.
+
+                  capstan jobs watch ID
+                  capstan jobs watch ID --json | jq .counts.seen
+                """
+        )
+
+        @Argument(help: "The job.")
+        var id: String
+
+        @OptionGroup var connection: Connection
+
+        func run() async throws {
+            let client = try connection.client()
+            if connection.json {
+                let done = try await client.waitForJob(id) { job in try? connection.show(job) { $0.details } }
+                return try done.throwUnlessSucceeded()
             }
+            let job = try await client.job(id)
+            let done = try await ProgressLine.follow(job, client: client, progress: ProgressLine(job.datastore))
+            try StandardOutput.write(done.details)
+            try done.throwUnlessSucceeded()
+        }
+    }
+
+    struct Cancel: DaemonCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Stop a job; what it has read is dropped.", discussion: "  capstan jobs cancel ID")
+
+        @Argument(help: "The job.")
+        var id: String
+
+        @OptionGroup var connection: Connection
+
+        func run() async throws {
+            let client = try connection.client()
+            let asked = try await client.cancelJob(id)
+            let done = asked.state.isFinal ? asked : try await client.waitForJob(id)
+            try connection.show(done) { job in
+                job.state == .cancelled
+                    ? "job \(job.id) is cancelled; \(job.datastore) is as it was"
+                    : "too late: job \(job.id) \(job.state.rawValue)"
+            }
+            if done.state != .cancelled { throw ExitCode(1) }
         }
     }
 
@@ -99,7 +139,7 @@ extension JobsCommand {
             for try await row in try connection.client().rejects(of: id) {
                 try connection.show(row) { row in
                     """
-                    line \(row.line): \(row.code.rawValue): \(printable(row.detail))
+                    \(row.place): \(row.code.rawValue): \(printable(row.detail))
                       \(printable(row.excerpt))
                     """
                 }
@@ -110,6 +150,11 @@ extension JobsCommand {
 
 extension JobState: ExpressibleByArgument {}
 
+extension RejectedRow {
+    /// Where it is, for people.
+    var place: String { "row \(row), line \(line), byte \(byte)" }
+}
+
 extension JobCounts {
     var shown: String {
         "\(seen) seen: \(accepted) accepted, \(replaced) replaced, \(duplicate) duplicate, \(rejected) rejected"
@@ -117,10 +162,37 @@ extension JobCounts {
 }
 
 extension JobInfo {
+    /// All that is known of it, a line for each thing.
+    var details: String {
+        let codes = rejectedByCode.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+        return properties([
+            ("job", id),
+            ("kind", kind.rawValue),
+            ("datastore", datastore),
+            ("state", state.rawValue + (cancelRequested && !state.isFinal ? ", asked to stop" : "")),
+            ("phase", phase.rawValue),
+            ("progress", progress?.shown),
+            ("rows", kind == .import ? counts.shown : nil),
+            ("rejected", codes.isEmpty ? nil : codes.joined(separator: ", ")),
+            ("form", report.map { "\($0.format.rawValue), vectors of \($0.dim) from \($0.vectors.shown)" }),
+            ("dry run", report.flatMap { $0.dryRun ? "nothing was changed" : nil }),
+            ("would have", report?.entries.map { "\($0) entries, index \(report?.indexPlan ?? "exact")" }),
+            ("would take", report.flatMap(\.estimateShown)),
+            ("notes", report.flatMap { $0.notes.isEmpty ? nil : $0.notes.joined(separator: "; ") }),
+            ("version", version.map(String.init)),
+            ("error", error.map { "\($0.detail) (\($0.code))" }),
+            ("asked by", submittedBy),
+            ("resumed", resumed > 0 ? "\(resumed) times" : nil),
+            ("made at", createdAt.shown),
+            ("started at", startedAt?.shown),
+            ("ended at", finishedAt?.shown),
+        ])
+    }
+
     /// One line about a job that has ended.
     func summary(duration: Duration) -> String {
         let rows = kind == .import ? " \(counts.shown);" : ""
-        let made = version.map { "version \($0)" } ?? "no version"
+        let made = version.map { "version \($0)" } ?? (report?.dryRun == true ? "dry run" : "no version")
         return "\(datastore):\(rows) \(state == .succeeded ? made : state.rawValue), in \(duration.shown)"
     }
 
@@ -128,5 +200,31 @@ extension JobInfo {
     func throwUnlessSucceeded() throws {
         guard state != .succeeded else { return }
         throw error ?? JobFailure(code: ErrorCode.interrupted.rawValue, detail: "job \(id) was \(state.rawValue)")
+    }
+}
+
+extension JobProgress {
+    /// For example ` 42%, 13700 rows/s, 12 s left`.
+    var shown: String {
+        let left = secondsLeft.map { ", \(Duration.seconds(max(0, $0.rounded(.up))).shownLong) left" } ?? ""
+        return String(format: "%.0f%%, %.0f rows/s", fraction * 100, rowsPerSecond) + left
+    }
+}
+
+extension VectorOrigin {
+    var shown: String {
+        switch self {
+        case .rows: "the rows"
+        case .file: "a NumPy file"
+        case .index: "a FAISS index"
+        case .encoder: "the encoder"
+        }
+    }
+}
+
+extension ImportReport {
+    fileprivate var estimateShown: String? {
+        guard let diskBytes, let memoryBytes else { return nil }
+        return "\(diskBytes.shownAsBytes) on disk, \(memoryBytes.shownAsBytes) in memory while it is open"
     }
 }

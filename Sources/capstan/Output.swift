@@ -89,6 +89,11 @@ extension Int64 {
 }
 
 extension Duration {
+    /// For example `2 min, 5 s`.
+    var shownLong: String {
+        formatted(.units(allowed: [.hours, .minutes, .seconds], width: .abbreviated))
+    }
+
     /// For example `1.2 s`.
     var shown: String {
         formatted(.units(allowed: [.seconds], width: .narrow, fractionalPart: .show(length: 1)))

@@ -7,13 +7,15 @@ import Foundation
 struct QueryCommand: DaemonCommand {
     static let configuration = CommandConfiguration(
         commandName: "query",
-        abstract: "Ask a domain which entries are nearest to vectors.",
+        abstract: "Ask a domain which entries are nearest to vectors, texts or a picture.",
         discussion: """
             With --json each vector is answered on a line of its own, in order; one that is refused by an "error".
 
               capstan query street --vectors images.npy --rows 0:100 -k 4 --json
               capstan query street --vector one.json -k 4 --prompt
               echo '[0.1, 0.2, 0.3]' | capstan query street --vector - --exclude-image 391895
+              capstan query street --text "a dog on a beach" -k 4
+              capstan query street --image photo.jpg -k 4 --prompt
             """
     )
 
@@ -33,6 +35,16 @@ struct QueryCommand: DaemonCommand {
             "A JSON file with one vector or an array of vectors; - is standard input.", valueName: "file.json"),
         completion: .file(extensions: ["json"]))
     var vector: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A text, for the encoder that the datastore names; may be repeated.", valueName: "text"))
+    var text: [String] = []
+
+    @Option(
+        help: ArgumentHelp("A picture, for the encoder that the datastore names.", valueName: "file"),
+        completion: .file(extensions: ["png", "jpg", "jpeg", "webp"]))
+    var image: String?
 
     @Option(
         help: ArgumentHelp("The rows of --vectors, from START to before END.", valueName: "start:end"),
@@ -57,8 +69,8 @@ struct QueryCommand: DaemonCommand {
     @OptionGroup var connection: Connection
 
     func validate() throws {
-        guard (vectors == nil) != (vector == nil) else {
-            throw ValidationError("Give either --vectors FILE.npy or --vector FILE.json.")
+        guard [vectors != nil, vector != nil, !text.isEmpty, image != nil].count(where: { $0 }) == 1 else {
+            throw ValidationError("Give one of --vectors FILE.npy, --vector FILE.json, --text TEXT and --image FILE.")
         }
         guard rows == nil || vectors != nil else { throw ValidationError("--rows goes with --vectors.") }
     }
@@ -67,25 +79,48 @@ struct QueryCommand: DaemonCommand {
         let client = try connection.client()
         let options = QueryOptions(
             k: k, excludeImageIDs: excludeImage, dedupe: dedupe, minScore: minScore, prompt: prompt)
-        let questions = try VectorsArgument(npy: vectors, rows: rows, json: vector)
         var failures = 0
+        if vectors == nil, vector == nil {
+            let inputs = try image.map { [try Self.question(image: $0)] } ?? text.map { QueryInput.text($0) }
+            let answer = try await client.queryBatch(
+                inputs.map { QueryRequest(query: $0, options: options) }, of: domain)
+            for (number, item) in answer.answers.enumerated() {
+                try show(item, of: answer, heading: text.count > 1 ? text[number] : nil, &failures)
+            }
+            if failures > 0 { throw ExitCode(1) }
+            return
+        }
+        let questions = try VectorsArgument(npy: vectors, rows: rows, json: vector)
         for start in stride(from: 0, to: questions.count, by: Self.vectorsPerRequest) {
             let part = start..<min(start + Self.vectorsPerRequest, questions.count)
             let answer = try await client.query(
                 vectors: questions.values(part), count: part.count, of: domain, options: options)
             for (number, item) in zip(part, answer.answers) {
-                if item.error != nil { failures += 1 }
-                if let error = item.error, !connection.json {
-                    StandardError.write(
-                        "capstan: vector \(questions.firstRow + number): \(printable(error.detail)) (\(error.code))")
-                    continue
-                }
-                let line = AnswerLine(domain: answer.domain, revision: answer.revision, item: item)
-                let heading = questions.count > 1 ? "vector \(questions.firstRow + number)\n" : ""
-                try connection.show(line) { heading + $0.text + (questions.count > 1 ? "\n" : "") }
+                let heading = questions.count > 1 ? "vector \(questions.firstRow + number)" : nil
+                try show(item, of: answer, heading: heading, &failures)
             }
         }
         if failures > 0 { throw ExitCode(1) }
+    }
+
+    private func show(
+        _ item: QueryBatchItem, of answer: QueryBatchAnswer, heading: String?, _ failures: inout Int
+    ) throws {
+        if item.error != nil { failures += 1 }
+        if let error = item.error, !connection.json {
+            let place = heading.map { "\($0): " } ?? ""
+            return StandardError.write("capstan: \(place)\(printable(error.detail)) (\(error.code))")
+        }
+        let line = AnswerLine(domain: answer.domain, revision: answer.revision, item: item)
+        try connection.show(line) { line in heading.map { "\($0)\n\(line.text)\n" } ?? line.text }
+    }
+
+    private static func question(image path: String) throws -> QueryInput {
+        do {
+            return .image(try QueryImage(data: Data(contentsOf: URL(filePath: path))).dataURI)
+        } catch let error as CocoaError {
+            throw DatastoreError(.sourceUnreadable, "\(path): cannot be read: \(error.localizedDescription)")
+        }
     }
 }
 

@@ -42,10 +42,10 @@ struct ReindexCommand: DaemonCommand {
 
     /// The ended job; nil when there was nothing to build.
     private func build(_ name: String, client: CaptionerClient) async throws -> JobInfo? {
-        let progress = connection.json ? nil : JobProgress(name)
+        let progress = connection.json ? nil : ProgressLine(name)
         do {
             let job = try await client.buildVersion(of: name)
-            return try await JobProgress.follow(job, client: client, progress: progress)
+            return try await ProgressLine.follow(job, client: client, progress: progress)
         } catch let error as CaptionerError where error.code == .nothingToBuild {
             return nil
         }

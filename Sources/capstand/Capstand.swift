@@ -30,6 +30,16 @@ struct Capstand: AsyncParsableCommand {
 
     @OptionGroup var flags: SettingsFlags
 
+    /// The daemon, unless its first argument is the command that the daemon itself starts.
+    static func main() async {
+        let arguments = CommandLine.arguments.dropFirst()
+        if arguments.first == ExtractVectors.configuration.commandName {
+            ExtractVectors.main(Array(arguments.dropFirst()))
+        } else {
+            await main(nil)
+        }
+    }
+
     func run() async throws {
         do {
             let settings = try await Settings(flags)

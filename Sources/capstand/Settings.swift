@@ -57,6 +57,9 @@ struct Settings {
         engine = EngineConfiguration(
             dataDirectory: URL(filePath: dataDirectory),
             importRoots: try config.stringArray(forKey: "import-root", default: []).map(Self.importRoot),
+            encoders: try Self.encoders(config),
+            indexReader: config.bool(forKey: "allow-index-files", default: false)
+                ? Bundle.main.executableURL : nil,
             searchThreads: try positive("threads", ProcessInfo.processInfo.activeProcessorCount),
             shutdownGrace: .seconds(config.int(forKey: "shutdown-grace", default: 20)),
             onPublishStep: try Self.fault(config.string(forKey: "fault-kill-after")))
@@ -83,6 +86,19 @@ struct Settings {
                     + "listen on 127.0.0.1 and put an authenticating proxy before it")
         }
         return (host, port)
+    }
+
+    /// The encoders, each with its key; keys come from the environment or the file, never from a flag that `ps` shows.
+    private static func encoders(_ config: ConfigReader) throws -> [EncoderEndpoint] {
+        var names: Set<String> = []
+        return try config.stringArray(forKey: "encoder", default: []).map { argument in
+            let name = argument.split(separator: "=").first.map(String.init) ?? ""
+            guard names.insert(name).inserted else {
+                throw DatastoreError(.invalidValue, "--encoder: got \(name) twice, expected each name once")
+            }
+            let key = config.string(forKey: ConfigKey(["encoder-key-\(name)"]), isSecret: true)
+            return try EncoderEndpoint(argument: argument, apiKey: key)
+        }
     }
 
     private static func importRoot(_ path: String) throws -> URL {
@@ -115,6 +131,7 @@ extension SettingValue {
         case .string(let value): .string(value)
         case .strings(let values): .stringArray(values)
         case .integer(let value): .int(value)
+        case .flag(let value): .bool(value)
         }
     }
 }

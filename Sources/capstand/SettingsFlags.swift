@@ -14,6 +14,19 @@ struct SettingsFlags: ParsableArguments {
     @Option(name: .customLong("import-root"), help: "A folder below which imports by path may read. Repeatable.")
     var importRoots: [String] = []
 
+    @Option(
+        name: .customLong("encoder"),
+        help: ArgumentHelp(
+            "An encoder that datastores may name, with OpenAI's /embeddings below URL; openai+, infinity+ or vllm+ before "
+                + "the URL says how it takes pictures. Its key, if it needs one, is CAPSTAN_ENCODER_KEY_NAME. Repeatable.",
+            valueName: "name=url"))
+    var encoders: [String] = []
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Whether imports may bring FAISS index files; each is read in a process of its own. (default: no)")
+    var allowIndexFiles: Bool?
+
     @Option(help: "Threads that search. (default: one per core)")
     var threads: Int?
 
@@ -39,6 +52,8 @@ struct SettingsFlags: ParsableArguments {
         values["listen"] = listen.map { .string($0) }
         values["ready-file"] = readyFile.map { .string($0) }
         values["import-root"] = importRoots.isEmpty ? nil : .strings(importRoots)
+        values["encoder"] = encoders.isEmpty ? nil : .strings(encoders)
+        values["allow-index-files"] = allowIndexFiles.map { .flag($0) }
         values["threads"] = threads.map { .integer($0) }
         values["max-body"] = maxBody.map { .integer($0) }
         values["max-upload"] = maxUpload.map { .integer($0) }
@@ -52,4 +67,5 @@ enum SettingValue {
     case string(String)
     case strings([String])
     case integer(Int)
+    case flag(Bool)
 }

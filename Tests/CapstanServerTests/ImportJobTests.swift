@@ -122,11 +122,12 @@ struct ImportJobTests {
     }
 
     private static let rejects = [
-        Reject(#"{"id": "a", "text": "again", "vector": [1, 0, 0, 0]}"#, .duplicateExternalID, #""a""#, "line 1"),
+        Reject(#"{"id": "a", "text": "again", "vector": [1, 0, 0, 0]}"#, .duplicateExternalID, #""a""#, "row 1"),
         Reject(
             Data(#"{"text": "caf"#.utf8) + Data([0xE9]) + Data(#"", "vector": [1, 0, 0, 0]}"#.utf8), .invalidUTF8,
             ["byte 13"]),
-        Reject(#"{"id": "1"}"#, .missingVector, "expected"),
+        Reject(#"{"id": "1"}"#, .missingText, "expected"),
+        Reject(#"{"text": "x"}"#, .missingVector, "expected"),
         Reject(#"{"vector": [1, 0, 0, 0]}"#, .missingText, "expected"),
         Reject(#"{"text": "  ", "vector": [1, 0, 0, 0]}"#, .missingText, "empty"),
         Reject(#"{"text": "x", "vector": [1, 0, 0]}"#, .vectorDimMismatch, "got 3", "expected 4"),

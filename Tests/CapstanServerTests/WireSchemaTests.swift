@@ -82,6 +82,7 @@ struct WireSchemaTests {
 
     @Test(arguments: [
         QueryInput.vector([0.5, -1]), .vectorBase64("AAAAPwAAgL8="), .vectors([0.5, -1, 2, 3], count: 2),
+        .text("a dog"), .image("iVBORw0KGgo="),
     ])
     func everyFormOfAQuestionFitsItsSchema(_ input: QueryInput) throws {
         let document = try OpenAPI.document()
@@ -96,6 +97,9 @@ struct WireSchemaTests {
         ("Dedupe", Dedupe.allCases.map(\.rawValue)),
         ("ShortfallReason", ShortfallReason.allCases.map(\.rawValue)),
         ("JobState", JobState.allCases.map(\.rawValue)),
+        ("ImportFormat", ImportFormat.allCases.map(\.rawValue)),
+        ("CaptionText", CaptionText.allCases.map(\.rawValue)),
+        ("VectorOrigin", [VectorOrigin.rows, .file, .index, .encoder].map(\.rawValue)),
         ("JobKind", [JobKind.import, .build].map(\.rawValue)),
         ("JobPhase", [JobPhase.waiting, .reading, .building, .publishing, .done].map(\.rawValue)),
         ("VersionState", [VersionState.ready, .damaged].map(\.rawValue)),
@@ -110,7 +114,8 @@ struct WireSchemaTests {
         let checked = try Set(Sent.all.map(\.schema) + Received.all.map(\.schema)).union([
             // Values of the tests above.
             "QueryInput", "DatastoreKind", "Origin", "Metric", "Dedupe", "ShortfallReason", "JobState", "JobKind",
-            "JobPhase", "VersionState", "RevisionReason", "ReadinessState", "ErrorCode",
+            "JobPhase", "ImportFormat", "CaptionText", "VectorOrigin", "VersionState", "RevisionReason",
+            "ReadinessState", "ErrorCode",
             // Held against real answers and rows only.
             "Liveness", "ImportRow", "ResourceName", "Vector",
         ])
@@ -122,7 +127,7 @@ extension WireSchemaTests.Sent {
     static var all: [Self] {
         get throws {
             let date = Date(timeIntervalSince1970: 1_770_000_000)
-            let encoder = Encoder(model: "m", revision: "r", preprocessing: "p")
+            let encoder = Encoder(model: "m", revision: "r", preprocessing: "p", endpoint: "e")
             let key = KeySpec(name: "text", dim: 4, metric: .cosine, encoder: encoder)
             let fullEntry = EntryFields(
                 externalID: "e", text: "t", imageID: "i", origin: .web, lang: "en", source: "s",
@@ -163,14 +168,20 @@ extension WireSchemaTests.Sent {
             let leastVersion = VersionInfo(
                 datastore: "d", version: 1, state: .ready, entries: 1, bytes: 1, createdAt: date, jobID: nil,
                 detail: nil)
+            let progress = JobProgress(fraction: 0.5, rowsPerSecond: 10, secondsLeft: 1)
+            let report = ImportReport(
+                format: .coco, vectors: .encoder, dim: 4, dryRun: true, entries: 1, diskBytes: 1, memoryBytes: 1,
+                notes: ["n"])
             let failure = JobFailure(code: ErrorCode.gzipCorrupt.rawValue, detail: "d")
             let job = JobInfo(
                 id: "j", kind: .import, datastore: "d", state: .failed, phase: .reading, counts: JobCounts(),
-                version: 1, error: failure, createdAt: date, startedAt: date, finishedAt: date)
+                rejectedByCode: ["missing_text": 1], progress: progress, submittedBy: "s", resumed: 1,
+                cancelRequested: true, report: report, version: 1, error: failure, createdAt: date, startedAt: date,
+                finishedAt: date)
             let leastJob = JobInfo(
                 id: "j", kind: .build, datastore: "d", state: .queued, phase: .waiting, counts: JobCounts(),
                 version: nil, error: nil, createdAt: date, startedAt: nil, finishedAt: nil)
-            let reject = RejectedRow(line: 1, code: .missingText, detail: "d", excerpt: "e")
+            let reject = RejectedRow(row: 1, line: 1, byte: 0, code: .missingText, detail: "d", excerpt: "e")
             let readiness = Readiness(status: .ready, detail: "d")
             let status = ServiceStatus(
                 release: "1", readiness: readiness, startedAt: date, pid: 1, dataDirectory: "d", searchThreads: 1,
@@ -207,6 +218,12 @@ extension WireSchemaTests.Sent {
                 try Self("JobCounts", full: job.counts, least: job.counts),
                 try Self("JobFailure", full: failure, least: failure),
                 try Self(
+                    "JobProgress", full: progress,
+                    least: JobProgress(fraction: 0, rowsPerSecond: 0, secondsLeft: nil)),
+                try Self(
+                    "ImportReport", full: report,
+                    least: ImportReport(format: .text, vectors: .rows, dim: 4, dryRun: false)),
+                try Self(
                     "JobPage", full: Page(items: [job], nextCursor: "c"),
                     least: Page<JobInfo>(items: [], nextCursor: nil)),
                 try Self("RejectedRow", full: reject, least: reject),
@@ -220,12 +237,17 @@ extension WireSchemaTests.Sent {
 extension WireSchemaTests.Received {
     static var all: [Self] {
         get throws {
-            let encoder = Encoder(model: "m", revision: "r", preprocessing: "p")
+            let encoder = Encoder(model: "m", revision: "r", preprocessing: "p", endpoint: "e")
             let key = KeySpec(name: "text", dim: 4, metric: .cosine, encoder: encoder)
             let question = QueryRequest(
                 query: .vector([0.5, 1]),
                 options: QueryOptions(k: 4, excludeImageIDs: ["i"], dedupe: .text, minScore: 0.5, prompt: true))
             let defaults = QueryDefaults(k: 4, minScore: 0.5, dedupe: Dedupe.none)
+            let options = ImportOptions(
+                build: false, strict: true, dryRun: true, format: .karpathy, splits: ["train"], captionText: .tokens,
+                columns: ["text": "1"], header: true, origin: .web, lang: "en", source: "s",
+                filters: ImportFilters(
+                    maxWords: 25, maxTokens: 25, minLetters: 2, languages: ["en"], dropDuplicates: true))
             return [
                 try Self("QueryRequest", full: question),
                 try Self("QueryBatchRequest", full: QueryBatchRequest(queries: [question])),
@@ -246,7 +268,7 @@ extension WireSchemaTests.Received {
                 try Self(
                     "ImportRequest",
                     full: ImportRequest(
-                        rowsPath: "r", vectorsPath: "v", options: ImportOptions(build: false, strict: true))),
+                        rowsPath: "r", vectorsPath: "v", options: options)),
             ]
         }
     }

@@ -35,7 +35,7 @@ struct ImportTests {
                 #expect(job.state == .queued)
                 let request = try #require(daemon.requests.first)
                 #expect(request.head.uri == "/v1/datastores/coco/imports?build=false&strict=true")
-                #expect(request.head.headers["Content-Type"] == ["application/x-ndjson"])
+                #expect(request.head.headers["Content-Type"] == ["application/octet-stream"])
                 #expect(request.head.headers["Content-Length"] == [String(bytes.count)])
                 #expect(Data(request.body.readableBytesView) == bytes)
                 let sent = steps.withLock { $0.map(\.bytesSent) }
@@ -60,7 +60,7 @@ struct ImportTests {
                 let start =
                     "--\(boundary)\r\n"
                     + "Content-Disposition: form-data; name=\"rows\"; filename=\"a %22b%22.ndjson\"\r\n"
-                    + "Content-Type: application/x-ndjson\r\n\r\n{}\n\r\n--\(boundary)\r\n"
+                    + "Content-Type: application/octet-stream\r\n\r\n{}\n\r\n--\(boundary)\r\n"
                     + "Content-Disposition: form-data; name=\"vectors\"; filename=\"v.npy\"\r\n"
                     + "Content-Type: application/octet-stream\r\n\r\n"
                 let expected = Data(start.utf8) + [0, 13, 10, 255] + Data("\r\n--\(boundary)--\r\n".utf8)
@@ -108,21 +108,71 @@ struct ImportTests {
 
     @Test func waitingEndsWithTheJob() async throws {
         let states = [JobInfo.example(.running, seen: 1), .example(.running, seen: 1), .example(.failed, seen: 5)]
+        // The daemon stops after the second event, and is back.
+        let streams = try [states[..<2], states[1...]].map { states in
+            try states.map { "event: job\ndata: \(String(decoding: try WireJSON.encode($0), as: UTF8.self))\n\n" }
+        }
         try await FakeDaemon.with(
-            .answer(json: states[0]), .answer(json: states[1]), .answer(json: states[2])
+            .answer(200, ":\n\n" + streams[0].joined()), .answer(200, streams[1].joined(separator: ":\n\n"))
         ) { client, daemon in
             let updates = Mutex<[JobInfo]>([])
             let job = try await client.waitForJob("j1") { job in updates.withLock { $0.append(job) } }
             #expect(job == states[2])
-            #expect(updates.withLock { $0 } == [states[0], states[2]])
-            #expect(daemon.requests.map(\.head.uri) == Array(repeating: "/v1/jobs/j1", count: 3))
+            #expect(updates.withLock { $0 } == [states[0], states[1], states[1], states[2]])
+            #expect(daemon.requests.map(\.head.uri) == Array(repeating: "/v1/jobs/j1/events", count: 2))
+        }
+    }
+
+    @Test func uploadThatBreaksOffIsSentAgainUnderTheSameKey() async throws {
+        try await withFolder { folder in
+            let file = folder.appending(path: "rows")
+            try Data("a dog\n".utf8).write(to: file)
+            try await FakeDaemon.with(.close, .answer(202, json: JobInfo.example(.queued))) { client, daemon in
+                _ = try await client.importRows(file: file, into: "coco")
+                let keys = daemon.requests.map { $0.head.headers["Idempotency-Key"] }
+                #expect(keys.count == 2)
+                #expect(keys[0].count == 1)
+                #expect(keys[0] == keys[1])
+                #expect(daemon.requests.map { String(buffer: $0.body) } == ["a dog\n", "a dog\n"])
+            }
+        }
+    }
+
+    @Test func optionsGoAsTheyAreGiven() async throws {
+        try await withFolder { folder in
+            let file = folder.appending(path: "rows")
+            try Data("a dog\n".utf8).write(to: file)
+            let options = ImportOptions(
+                dryRun: true, format: .karpathy, splits: ["train", "val"], captionText: .tokens,
+                columns: ["text": "a b", "id": "1"], header: false, origin: .web, lang: "en", source: "s&t",
+                filters: ImportFilters(
+                    maxWords: 25, maxTokens: 26, minLetters: 2, languages: ["en", "de"], dropDuplicates: true))
+            try await FakeDaemon.with(.answer(202, json: JobInfo.example(.queued))) { client, daemon in
+                _ = try await client.importRows(file: file, into: "coco", options: options, idempotencyKey: "k1")
+                #expect(daemon.requests.first?.head.headers["Idempotency-Key"] == ["k1"])
+                #expect(
+                    daemon.requests.first?.head.uri
+                        == "/v1/datastores/coco/imports?build=true&strict=false&dry_run=true"
+                        + "&format=karpathy&splits=train&splits=val&caption_text=tokens&columns=id%3A1&columns=text%3Aa%20b"
+                        + "&header=false&origin=web&lang=en&source=s%26t&max_words=25&max_tokens=26&min_letters=2"
+                        + "&languages=en&languages=de&drop_duplicates=true")
+            }
+        }
+    }
+
+    @Test func cancellingIsSentOnce() async throws {
+        try await FakeDaemon.with(.answer(202, json: JobInfo.example(.cancelled))) { client, daemon in
+            let job = try await client.cancelJob("j1")
+            #expect(job.state == .cancelled)
+            #expect(daemon.requests.map(\.head.method) == [.DELETE])
+            #expect(daemon.requests.map(\.head.uri) == ["/v1/jobs/j1"])
         }
     }
 
     @Test(arguments: ["\n", "\n\n", ""])
     func rejectsAreReadLineByLine(end: String) async throws {
         let rows = (1...2000).map {
-            RejectedRow(line: $0, code: .missingText, detail: "no text", excerpt: "{\"é\": 1}")
+            RejectedRow(row: $0, line: $0, byte: 20 * $0, code: .missingText, detail: "no text", excerpt: "{\"é\": 1}")
         }
         let lines = try rows.map { String(decoding: try WireJSON.encode($0), as: UTF8.self) }
         try await FakeDaemon.with(.answer(200, lines.joined(separator: "\n") + end)) { client, daemon in

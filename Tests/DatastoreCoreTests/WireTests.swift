@@ -243,7 +243,24 @@ struct WireTests {
             try decode(ImportRequest.self, #"{"rows_path": "x"}"#)
                 == ImportRequest(rowsPath: "x", options: ImportOptions(build: true, strict: false)))
         expectError(.missingField) { try decode(ImportRequest.self, #"{"vectors_path": "x"}"#) }
-        expectError(.unknownField) { try decode(ImportRequest.self, #"{"rows_path": "x", "dry_run": true}"#) }
+        expectError(.unknownField) { try decode(ImportRequest.self, #"{"rows_path": "x", "dryrun": true}"#) }
+    }
+
+    @Test func optionsOfAnImportAreWrittenAndReadExactly() throws {
+        let options = ImportOptions(
+            build: false, strict: true, dryRun: true, format: .karpathy, splits: ["train"], captionText: .tokens,
+            columns: ["text": "1"], header: false, origin: .web, lang: "en", source: "s",
+            filters: ImportFilters(maxWords: 25, maxTokens: 26, minLetters: 2, languages: ["en"], dropDuplicates: true))
+        #expect(try decode(ImportOptions.self, json(options)) == options)
+        let request = ImportRequest(rowsPath: "r", options: options)
+        #expect(try decode(ImportRequest.self, json(request)) == request)
+        #expect(try decode(ImportOptions.self, "{}") == ImportOptions())
+        for bad in [
+            #"{"max_words": 0}"#, #"{"max_tokens": 1.5}"#, #"{"min_letters": -1}"#, #"{"columns": {"txt": "1"}}"#,
+            #"{"format": "xml"}"#, #"{"caption_text": "both"}"#, #"{"lang": "e\u0000n"}"#,
+        ] {
+            expectError(.invalidValue) { try decode(ImportOptions.self, bad) }
+        }
     }
 
     @Test func datastoresAreWrittenAndReadExactly() throws {

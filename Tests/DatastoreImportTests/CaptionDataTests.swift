@@ -5,7 +5,7 @@ import Testing
 
 /// Real captions and their vectors, which the repository does not hold.
 struct CaptionDataTests {
-    private static let folder: URL = {
+    static let folder: URL = {
         if let path = ProcessInfo.processInfo.environment["CAPSTAN_TEST_DATA"] { return URL(filePath: path) }
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
@@ -19,7 +19,7 @@ struct CaptionDataTests {
     @Test(.enabled(if: isPresent, "no sets/coco50k under CAPSTAN_TEST_DATA"))
     func cocoIsReadWhole() throws {
         let key = KeySpec(name: "text", dim: 384, metric: .cosine)
-        let reader = try CaptionRowReader(rowsPath: Self.rows, vectorsPath: Self.vectors, key: key)
+        let reader = try ImportReader(rowsPath: Self.rows, vectorsPath: Self.vectors, key: key)
         #expect(reader.vectorsAreHalfPrecision)
         var rows = 0
         var smallest = Float.infinity
@@ -27,7 +27,7 @@ struct CaptionDataTests {
         while let record = try reader.next() {
             let row = try #require(record.row, "\(record)")
             rows += 1
-            let norm = row.vector.withUnsafeBufferPointer { values in
+            let norm = try #require(row.vector).withUnsafeBufferPointer { values in
                 var sum: Float = 0
                 for index in 0..<values.count { sum += values[index] * values[index] }
                 return sum.squareRoot()

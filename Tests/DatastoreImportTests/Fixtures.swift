@@ -2,46 +2,16 @@ import CZlib
 import DatastoreCore
 import DatastoreImport
 import Foundation
+import TestSupport
 
-/// A folder of its own for one test, removed when the value goes.
-final class TemporaryDirectory {
-    let url: URL
-
-    init() throws {
-        url = FileManager.default.temporaryDirectory.appending(path: "capstan-import-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(at: url)
-    }
-
+extension TemporaryDirectory {
     /// Writes a file and returns its path.
     func write(_ name: String, _ bytes: [UInt8]) throws -> String {
-        let file = url.appending(path: name)
-        try Data(bytes).write(to: file)
-        return file.path()
+        try write(name, Data(bytes)).path()
     }
 
     func write(_ name: String, _ text: String) throws -> String {
         try write(name, Array(text.utf8))
-    }
-}
-
-/// The same sequence of random numbers for the same seed (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }
 
@@ -137,7 +107,7 @@ extension ByteSource {
     }
 }
 
-extension CaptionRowReader {
+extension ImportReader {
     /// All records until the end or the first error.
     func readAll() -> (records: [ImportRecord], error: (any Error)?) {
         var records: [ImportRecord] = []

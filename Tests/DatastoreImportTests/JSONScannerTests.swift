@@ -1,6 +1,7 @@
 import DatastoreCore
 import DatastoreImport
 import Foundation
+import TestSupport
 import Testing
 
 struct JSONScannerTests {

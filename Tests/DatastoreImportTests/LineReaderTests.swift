@@ -1,5 +1,6 @@
 import DatastoreCore
 import DatastoreImport
+import TestSupport
 import Testing
 
 struct LineReaderTests {
@@ -20,7 +21,7 @@ struct LineReaderTests {
         let reader = LineReader(source: source, maximumLineBytes: maximum, chunkSize: chunkSize)
         var lines: [Line] = []
         while let line = try reader.withNextLine({ line in
-            Line(number: line.number, text: String(decoding: line.bytes, as: UTF8.self), isTooLong: line.isTooLong)
+            Line(number: line.line, text: String(decoding: line.bytes, as: UTF8.self), isTooLong: line.isTooLong)
         }) {
             lines.append(line)
         }
@@ -47,7 +48,7 @@ struct LineReaderTests {
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
         let got = try lines(mark + [0x61, 0x0A] + mark + [0x62], chunkSize: chunkSize)
         #expect(got == [Line(number: 1, text: "a"), Line(number: 2, text: "\u{FEFF}b")])
-        #expect(try lines(mark, chunkSize: chunkSize) == [Line(number: 1, text: "")])
+        #expect(try lines(mark, chunkSize: chunkSize) == [])
         #expect(
             try lines(mark + Array("12345\r\n".utf8), maximum: 5, chunkSize: chunkSize)
                 == [Line(number: 1, text: "12345")])
@@ -62,7 +63,7 @@ struct LineReaderTests {
         #expect(got.map(\.isTooLong) == [false, true, true, false, true])
         #expect(got[3].text == "end")
         #expect(got[2].text == "123456")
-        #expect(long.hasPrefix(got[1].text) && got[1].text.count <= LineReader.excerptBytes)
+        #expect(long.hasPrefix(got[1].text) && got[1].text.count <= RawRow.excerptBytes)
         #expect(!got[1].text.isEmpty)
     }
 
@@ -92,6 +93,6 @@ struct LineReaderTests {
         struct Stop: Error {}
         let reader = LineReader(source: try ByteSource(path: try folder.write("lines", "a\nb\n")))
         #expect(throws: Stop.self) { try reader.withNextLine { _ in throw Stop() } }
-        #expect(try reader.withNextLine(\.number) == 2)
+        #expect(try reader.withNextLine(\.line) == 2)
     }
 }

@@ -1,6 +1,7 @@
 import DatastoreCore
 import DatastoreImport
 import Foundation
+import TestSupport
 import Testing
 
 struct NumpyReaderTests {
@@ -78,14 +79,26 @@ struct NumpyReaderTests {
     }
 
     @Test(arguments: [
-        ("", "empty"), ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
-        ("\n<!DOCTYPE html><html>", "web page"), ("PK\u{3}\u{4}....", "zip"), ("{\"id\": 1}\n", "first bytes"),
+        ("", "empty"), ("IxF2\u{0}\u{1}\u{0}\u{0}", "FAISS"), ("PK\u{3}\u{4}....", "zip"),
+        ("{\"id\": 1}\n", "first bytes"),
         ("short", "first bytes"),
     ])
     func fileOfAnotherKindIsNotNumpy(content: String, likeness: String) throws {
         let error = datastoreError { _ = try open(Array(content.utf8)) }
         #expect(error?.code == .npyNotNumpy)
         #expect(error?.detail.contains(likeness) == true)
+    }
+
+    @Test(arguments: [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", ErrorCode.lfsPointer, "git lfs pull"),
+        ("\n<!DOCTYPE html><html>", .htmlPage, "web page"),
+    ])
+    func whatWasSavedInsteadOfTheFileIsNamed(content: String, code: ErrorCode, likeness: String) throws {
+        let error = datastoreError { _ = try open(Array(content.utf8)) }
+        #expect(error?.code == code)
+        #expect(error?.detail.contains(likeness) == true)
+        let path = try folder.write("vectors.bin", content)
+        #expect(datastoreError { _ = try VectorsFileKind(path: path) } != nil)
     }
 
     @Test func gzippedNumpyIsNotNumpy() throws {

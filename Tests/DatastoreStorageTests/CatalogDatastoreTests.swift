@@ -2,6 +2,7 @@ import DatastoreCore
 import DatastoreStorage
 import Foundation
 import GRDB
+import Migrations
 import TestSupport
 import Testing
 
@@ -196,17 +197,48 @@ struct CatalogDatastoreTests {
         try catalog.close()
         let url = folder.file("catalog.sqlite")
         let queue = try DatabaseQueue(path: url.path)
-        try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('0002_later')") }
+        try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('0099_later')") }
         try queue.close()
         let error = expectError(.newerFormat) { try Catalog(url) }
         #expect(error?.detail.contains("catalog.sqlite") == true)
         let after = try DatabaseQueue(path: url.path)
         try after.read { database in
             let applied = try String.fetchAll(database, sql: "SELECT identifier FROM grdb_migrations ORDER BY 1")
-            #expect(applied == ["0001_initial", "0002_later"])
+            #expect(applied == ["0001_initial", "0002_jobs", "0099_later"])
             #expect(try String.fetchAll(database, sql: "SELECT name FROM datastores") == ["d"])
         }
         try after.close()
+    }
+
+    @Test func aCatalogOfTheFirstReleaseKeepsItsJobs() throws {
+        let url = folder.file("first.sqlite")
+        let queue = try DatabaseQueue(path: url.path)
+        var migrator = DatabaseMigrator()
+        let initial = try #require(Migration.catalog.first)
+        migrator.registerMigration(initial.name) { try $0.execute(sql: initial.sql) }
+        try migrator.migrate(queue)
+        try queue.write { database in
+            try database.execute(
+                sql: """
+                    INSERT INTO datastores (name, kind, created_at) VALUES ('d', 'captions', 1000);
+                    INSERT INTO keys VALUES ('d', 0, 'text', 4, 'cosine', 'm', 'r', NULL);
+                    INSERT INTO jobs (number, id, kind, datastore, request, state, phase, seen, rejected, created_at)
+                    VALUES (7, 'j', 'import', 'd', '{"build":{}}', 'running', 'reading', 9, 2, 2000);
+                    """)
+        }
+        try queue.close()
+        let catalog = try Catalog(url)
+        let job = try catalog.job("j")
+        #expect(job.state == .running)
+        #expect(job.counts.seen == 9)
+        #expect(job.counts.rejected == 2)
+        #expect(job.rejectedByCode == [:])
+        #expect(job.createdAt == Date(timeIntervalSince1970: 2))
+        #expect(try catalog.datastore("d").keys.first?.encoder == Encoder(model: "m", revision: "r"))
+        // Numbers of jobs go on.
+        _ = try catalog.createJob(id: "k", datastore: "d", request: .build, at: moment)
+        #expect(try catalog.jobs(datastore: nil, state: nil, PageRequest(limit: 10)).map(\.id) == ["k", "j"])
+        try catalog.close()
     }
 
     @Test func whatIsNoDatabaseIsAnError() throws {

@@ -34,18 +34,25 @@ struct CatalogJobTests {
         #expect(try catalog.request(ofJob: "j") == request)
 
         try catalog.start(job: "j", phase: .reading, at: later(1))
-        var counts = JobCounts()
-        counts.seen = 10
-        counts.accepted = 4
-        counts.replaced = 3
-        counts.duplicate = 2
-        counts.rejected = 1
-        try catalog.update(job: "j", phase: .reading, counts: counts)
+        var tally = ImportTally()
+        tally.counts.seen = 9
+        tally.counts.accepted = 4
+        tally.counts.replaced = 3
+        tally.counts.duplicate = 2
+        tally.reject(.missingText)
+        let counts = tally.counts
+        let progress = JobProgress(fraction: 0.5, rowsPerSecond: 10, secondsLeft: 1)
+        try catalog.update(job: "j", tally: tally, progress: progress)
+        let reading = try catalog.job("j")
+        #expect(reading.counts.seen == 10)
+        #expect(reading.rejectedByCode == ["missing_text": 1])
+        #expect(reading.progress == progress)
         try catalog.start(job: "j", phase: .building, at: later(2))
         let building = try catalog.job("j")
         #expect(building.state == .running)
         #expect(building.phase == .building)
         #expect(building.counts == counts)
+        #expect(building.progress == nil)
         #expect(building.startedAt == later(1))
         #expect(building.finishedAt == nil)
 
@@ -135,5 +142,68 @@ struct CatalogJobTests {
         try job("j")
         #expect(throws: (any Error).self) { try job("j") }
         #expect(try catalog.jobs(datastore: nil, state: nil, PageRequest()).count == 1)
+    }
+
+    // MARK: Idempotency
+
+    private func submit(_ id: String, key: String, _ fingerprint: String, at now: Date = moment) throws -> JobInfo {
+        try catalog.createJob(
+            id: id, datastore: "d", request: .build,
+            submission: Submission(by: "ann", idempotency: .init(key: key, fingerprint: fingerprint)), at: now)
+    }
+
+    @Test func theSameRequestUnderOneKeyIsOneJob() throws {
+        let first = try submit("a", key: "k", "same")
+        #expect(first.submittedBy == "ann")
+        #expect(try submit("b", key: "k", "same") == first)
+        #expect(try submit("c", key: "other", "same").id == "c")
+        #expect(try catalog.unfinishedJobs().map(\.id) == ["a", "c"])
+    }
+
+    @Test func anotherRequestUnderAKeyIsRefused() throws {
+        _ = try submit("a", key: "k", "same")
+        expectError(.idempotencyConflict) { try submit("b", key: "k", "different") }
+        #expect(try catalog.unfinishedJobs().map(\.id) == ["a"])
+    }
+
+    @Test func aKeyIsForgottenAfterAWeek() throws {
+        _ = try submit("a", key: "k", "same")
+        #expect(try submit("b", key: "k", "same", at: later(6.9 * 86_400)).id == "a")
+        #expect(try submit("c", key: "k", "different", at: later(7.1 * 86_400)).id == "c")
+    }
+
+    @Test func aKeyDoesNotOutliveItsDatastore() throws {
+        _ = try submit("a", key: "k", "same")
+        try catalog.finish(job: "a", state: .succeeded, error: nil, at: moment)
+        try catalog.delete(datastore: "d")
+        try catalog.finishDeletion(of: "d")
+        try catalog.create(DatastoreRecord("d"))
+        #expect(try submit("b", key: "k", "same").id == "b")
+    }
+
+    // MARK: Cancelling
+
+    @Test func aWaitingJobIsCancelledAtOnceAndNeverStarts() throws {
+        try job("j")
+        let cancelled = try catalog.cancel(job: "j", at: later(1))
+        #expect(cancelled.state == .cancelled)
+        #expect(cancelled.finishedAt == later(1))
+        expectError(.cancelled) { try catalog.start(job: "j", phase: .reading, at: later(2)) }
+        #expect(try catalog.job("j") == cancelled)
+        expectError(.jobEnded) { try catalog.cancel(job: "j", at: later(3)) }
+    }
+
+    @Test func aRunningJobIsAskedToStop() throws {
+        try job("j")
+        try catalog.start(job: "j", phase: .reading, at: later(1))
+        let asked = try catalog.cancel(job: "j", at: later(2))
+        #expect(asked.state == .running)
+        #expect(asked.cancelRequested)
+        try catalog.finish(job: "j", state: .cancelled, error: nil, at: later(3))
+        #expect(try catalog.job("j").state == .cancelled)
+    }
+
+    @Test func aJobThatIsNotThereIsNotCancelled() {
+        expectError(.unknownJob) { try catalog.cancel(job: "none", at: moment) }
     }
 }

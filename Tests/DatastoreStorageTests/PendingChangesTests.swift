@@ -225,15 +225,56 @@ struct PendingChangesTests {
         try pending.close()
         let url = folder.file("pending.sqlite")
         let queue = try DatabaseQueue(path: url.path)
-        try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('0002_later')") }
+        try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('0099_later')") }
         try queue.close()
         let error = expectError(.newerFormat) { try PendingChanges(url) }
         #expect(error?.detail.contains("pending.sqlite") == true)
     }
 
-    @Test func aJobBeginsOnceAndStagesOnlyAfterItBegan() throws {
+    private static func position(_ rows: Int) -> ImportPosition {
+        var position = ImportPosition()
+        position.rows = rows
+        position.tally.reject(.missingText)
+        position.rejectBytes = 17
+        position.encoderRevision = "r1"
+        position.sources = [SourceStamp(name: "rows", bytes: 5, modifiedAt: 6)]
+        return position
+    }
+
+    @Test func anInterruptedBatchGoesOnWhereItWasStaged() throws {
+        #expect(try pending.begin(job: "one") == nil)
+        try pending.stage([change("a")], job: "one", position: Self.position(1))
+        try pending.stage([change("b"), change("c")], job: "one", position: Self.position(4))
+        try pending.close()
+        let again = try PendingChanges(folder.file("pending.sqlite"))
+        #expect(try again.begin(job: "one") == Self.position(4))
+        try again.stage([change("d")], job: "one", position: Self.position(5))
+        try again.commit(job: "one")
+        #expect(try entries(of: again).map(\.entry.fields.text) == ["a", "b", "c", "d"])
+        #expect(try entries(of: again).map(\.entry.id) == [1, 2, 3, 4])
+        try again.close()
+    }
+
+    @Test func aBatchThatDoesNotSayHowFarItIsBeginsAnew() throws {
         try pending.begin(job: "one")
-        #expect(throws: (any Error).self) { try pending.begin(job: "one") }
+        try pending.stage([change("a")], job: "one")
+        #expect(try pending.begin(job: "one") == nil)
+        try pending.stage([change("b")], job: "one")
+        try pending.commit(job: "one")
+        #expect(try entries().map(\.entry.fields.text) == ["b"])
+    }
+
+    @Test func aCommittedBatchIsDroppedOnlyWhenAskedTo() throws {
+        try put([change("a")], job: "one")
+        try put([change("b")], job: "two")
+        try pending.discard(job: "two")
+        #expect(try pending.count() == 2)
+        try pending.discard(job: "two", evenCommitted: true)
+        #expect(try entries().map(\.entry.fields.text) == ["a"])
+    }
+
+    @Test func aJobStagesOnlyAfterItBegan() throws {
+        try pending.begin(job: "one")
         #expect(throws: (any Error).self) { try pending.stage([change("a")], job: "none") }
         try pending.stage([], job: "one")
         try pending.commit(job: "one")

@@ -35,6 +35,8 @@ void cfaiss_use_callers_threads_only(void);
 
 /// An empty inner-product index, described as `faiss::index_factory` reads it ("Flat").
 cfaiss_status cfaiss_index_create(int32_t dim, const char *description, cfaiss_index **index, cfaiss_message message);
+/// Makes room for `count` vectors at once, where the index keeps them in one piece: it would else grow by copying.
+cfaiss_status cfaiss_index_reserve(cfaiss_index *index, int64_t count, cfaiss_message message);
 /// Adds `count` row-major vectors.
 cfaiss_status cfaiss_index_add(cfaiss_index *index, int64_t count, const float *vectors, cfaiss_message message);
 /// Finds the `k` best rows of one query, best first. Fills with row -1 when the index has fewer than `k`.
@@ -47,6 +49,30 @@ cfaiss_status cfaiss_index_read(const char *path, cfaiss_index **index, cfaiss_m
 int64_t cfaiss_index_count(const cfaiss_index *index);
 int32_t cfaiss_index_dim(const cfaiss_index *index);
 void cfaiss_index_free(cfaiss_index *index);
+
+// The vectors of an index file of someone else's. Such a file can make FAISS write where it must not, so this belongs
+// into a process that may be lost: `capstand extract-vectors`.
+
+typedef struct cfaiss_rows cfaiss_rows;
+
+typedef struct {
+    int64_t count;
+    int32_t dim;
+    /// FAISS's MetricType: 0 inner product, 1 L2.
+    int32_t metric;
+    /// 1 when the vectors come back as they were added, bit for bit.
+    int32_t is_exact;
+    /// The classes of the index, for example "IndexIDMap(IndexFlatIP)"; terminated, cut when too long.
+    char kind[160];
+} cfaiss_rows_info;
+
+/// Reads the index in an open file, which is closed. Its ids must be 0 to count - 1, each once, in any order.
+/// Opens no other file for writing, but does open for reading what an on-disk index names.
+cfaiss_status cfaiss_rows_open(int descriptor, cfaiss_rows **rows, cfaiss_rows_info *info, cfaiss_message message);
+/// Fills `vectors`, row-major, with the vectors of the ids `first` to `first + count - 1`.
+cfaiss_status cfaiss_rows_read(const cfaiss_rows *rows, int64_t first, int64_t count, float *vectors,
+                               cfaiss_message message);
+void cfaiss_rows_free(cfaiss_rows *rows);
 
 // Exact arithmetic on original vectors, accumulated in double in index order: the same on every machine.
 

@@ -55,7 +55,9 @@ struct DatastoreController {
     }
 
     @Sendable func build(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
-        try .accepted(try await engine.submitBuild(of: context.parameters.require("datastore")))
+        try .accepted(
+            try await engine.submitBuild(
+                of: context.parameters.require("datastore"), by: request.submitter))
     }
 
     @Sendable func version(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {

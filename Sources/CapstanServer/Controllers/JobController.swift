@@ -3,6 +3,7 @@ import DatastoreStorage
 import Foundation
 import HTTPTypes
 import Hummingbird
+import NIOCore
 import RetrievalEngine
 
 /// What long work is doing and what it refused.
@@ -12,6 +13,8 @@ struct JobController {
     func addRoutes(to group: RouterGroup<CapstanRequestContext>) {
         group.get(use: list)
         group.get("{job}", use: show)
+        group.delete("{job}", use: cancel)
+        group.get("{job}/events", use: events)
         group.get("{job}/rejects", use: rejects)
     }
 
@@ -36,6 +39,48 @@ struct JobController {
 
     @Sendable func show(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
         try .json(try await engine.job(context.parameters.require("job")))
+    }
+
+    @Sendable func cancel(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
+        try .accepted(try await engine.cancelJob(context.parameters.require("job")))
+    }
+
+    /// The job each time it has moved on, until it has ended, as server-sent events.
+    @Sendable func events(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
+        let first = try await engine.job(context.parameters.require("job"))
+        let engine = engine
+        return Response(
+            status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-cache"],
+            body: ResponseBody { writer in
+                var job = first
+                var silence = 0
+                try await writer.write(Self.event(job))
+                while !job.state.isFinal, engine.readiness.status != .stopping {
+                    try await Task.sleep(for: Self.eventPause)
+                    let now = try await engine.job(job.id)
+                    silence += 1
+                    if now != job {
+                        try await writer.write(Self.event(now))
+                        silence = 0
+                    } else if silence == Self.pausesBeforeComment {
+                        try await writer.write(ByteBuffer(string: ":\n\n"))
+                        silence = 0
+                    }
+                    job = now
+                }
+                try await writer.finish(nil)
+            })
+    }
+
+    private static let eventPause = Duration.milliseconds(200)
+    /// A connection that nothing moves on is taken for dead by what lies between; a comment every 10 seconds moves it.
+    private static let pausesBeforeComment = 50
+
+    private static func event(_ job: JobInfo) throws -> ByteBuffer {
+        var buffer = ByteBuffer(string: "event: job\ndata: ")
+        buffer.writeBytes(try WireJSON.encode(job))
+        buffer.writeString("\n\n")
+        return buffer
     }
 
     @Sendable func rejects(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {

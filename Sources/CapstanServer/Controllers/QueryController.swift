@@ -20,11 +20,11 @@ struct QueryController {
         if request.mediaType == "application/octet-stream" { return try await raw(request, domain) }
         _ = try QueryParameters(request, allowed: [])
         let question = try await request.json(QueryRequest.self, upTo: bodyLimit)
-        let vectors = try question.query.flat()
         if case .vectors = question.query {
-            return try .json(try await engine.answers(vectors, of: domain, options: question.options))
+            return try .json(
+                try await engine.answers(try question.query.flat(), of: domain, options: question.options))
         }
-        return try .json(try await engine.answer(vectors, of: domain, options: question.options))
+        return try .json(try await engine.answer(question, of: domain))
     }
 
     @Sendable func batch(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {

@@ -39,11 +39,22 @@ public enum ErrorCode: String, CaseIterable, Codable, Sendable {
     case incompatibleDatastores = "incompatible_datastores"
     case revisionConflict = "revision_conflict"
     case nothingToBuild = "nothing_to_build"
+    case jobEnded = "job_ended"
+    case idempotencyConflict = "idempotency_conflict"
 
     // Imports: the whole source
     case importByPathDisabled = "import_by_path_disabled"
     case pathOutsideImportRoots = "path_outside_import_roots"
     case sourceUnreadable = "source_unreadable"
+    case sourceChanged = "source_changed"
+    case formatUnknown = "format_unknown"
+    case formatMismatch = "format_mismatch"
+    case unknownColumn = "unknown_column"
+    case unknownSplit = "unknown_split"
+    case lfsPointer = "lfs_pointer"
+    case htmlPage = "html_page"
+    case indexFilesDisabled = "index_files_disabled"
+    case indexFileInvalid = "index_file_invalid"
     case gzipTruncated = "gzip_truncated"
     case gzipCorrupt = "gzip_corrupt"
     case npyNotNumpy = "npy_not_numpy"
@@ -66,6 +77,18 @@ public enum ErrorCode: String, CaseIterable, Codable, Sendable {
     case missingVector = "missing_vector"
     case unexpectedVector = "unexpected_vector"
     case duplicateExternalID = "duplicate_external_id"
+    case malformedRow = "malformed_row"
+    case tooManyWords = "too_many_words"
+    case tooManyTokens = "too_many_tokens"
+    case tooFewLetters = "too_few_letters"
+    case languageNotWanted = "language_not_wanted"
+    case duplicateCaption = "duplicate_caption"
+
+    // Encoders
+    case encoderNotConfigured = "encoder_not_configured"
+    case encoderUnreachable = "encoder_unreachable"
+    case encoderFailed = "encoder_failed"
+    case encoderMismatch = "encoder_mismatch"
 
     // The service
     case overloaded
@@ -75,6 +98,7 @@ public enum ErrorCode: String, CaseIterable, Codable, Sendable {
     case dataDirectoryInUse = "data_directory_in_use"
     case listenRefused = "listen_refused"
     case interrupted
+    case cancelled
     case storageFailed = "storage_failed"
     case indexFailed = "index_failed"
     case internalError = "internal_error"

@@ -11,11 +11,15 @@ public struct Encoder: Codable, Sendable, Hashable {
     public var model: String
     public var revision: String?
     public var preprocessing: String?
+    /// An encoder that the daemon's operator has configured under this name: it makes the vectors of rows and of
+    /// questions that come without.
+    public var endpoint: String?
 
-    public init(model: String, revision: String? = nil, preprocessing: String? = nil) {
+    public init(model: String, revision: String? = nil, preprocessing: String? = nil, endpoint: String? = nil) {
         self.model = model
         self.revision = revision
         self.preprocessing = preprocessing
+        self.endpoint = endpoint
     }
 
     /// Reads `MODEL` or `MODEL@REVISION`, the command line's form.

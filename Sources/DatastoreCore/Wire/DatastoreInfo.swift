@@ -40,7 +40,7 @@ public struct CreateDatastoreRequest: Codable, Sendable, Hashable {
         }
 
         enum EncoderKeys: String, CodingKey, CaseIterable {
-            case model, revision, preprocessing
+            case model, revision, preprocessing, endpoint
         }
 
         struct StrictEncoder: Decodable {

@@ -55,16 +55,20 @@ public struct QueryRequest: Codable, Sendable, Hashable {
     }
 }
 
-/// What is looked for: one vector, or several that are answered apart.
+/// What is looked for: one vector, several that are answered apart, or what an encoder makes a vector of.
 public enum QueryInput: Codable, Sendable, Hashable {
     case vector([Float])
     /// Base64 of little-endian 32-bit floats.
     case vectorBase64(String)
     /// Row-major: `count` vectors end to end.
     case vectors([Float], count: Int)
+    /// A text, for the encoder that the datastore names.
+    case text(String)
+    /// A picture as base64 or as a data URI, for the encoder that the datastore names.
+    case image(String)
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case vector, vectors
+        case vector, vectors, text, image
         case vectorBase64 = "vector_base64"
     }
 
@@ -81,6 +85,8 @@ public enum QueryInput: Codable, Sendable, Hashable {
         case .vector: self = .vector(try container.decode([Float].self, forKey: .vector))
         case .vectorBase64: self = .vectorBase64(try container.decode(String.self, forKey: .vectorBase64))
         case .vectors: self = try Self.flatten(container.nestedUnkeyedContainer(forKey: .vectors))
+        case .text: self = .text(try container.decode(String.self, forKey: .text))
+        case .image: self = .image(try container.decode(String.self, forKey: .image))
         }
     }
 
@@ -89,6 +95,8 @@ public enum QueryInput: Codable, Sendable, Hashable {
         switch self {
         case .vector(let values): try container.encode(values, forKey: .vector)
         case .vectorBase64(let text): try container.encode(text, forKey: .vectorBase64)
+        case .text(let text): try container.encode(text, forKey: .text)
+        case .image(let text): try container.encode(text, forKey: .image)
         case .vectors(let values, let count):
             var rows = container.nestedUnkeyedContainer(forKey: .vectors)
             let dim = count > 0 ? values.count / count : 0

@@ -19,14 +19,19 @@ extension Decoder {
     ///
     /// - Throws: `unknown_field`.
     func strictContainer<Keys: CodingKey & CaseIterable>(keyedBy: Keys.Type) throws -> KeyedDecodingContainer<Keys> {
-        let known = Set(Keys.allCases.map(\.stringValue))
+        try refuseFields(outside: Keys.allCases.map(\.stringValue))
+        return try container(keyedBy: Keys.self)
+    }
+
+    /// - Throws: `unknown_field`.
+    func refuseFields(outside names: [String]) throws {
+        let known = Set(names)
         let present = try container(keyedBy: AnyCodingKey.self).allKeys.map(\.stringValue)
         if let unknown = present.filter({ !known.contains($0) }).min() {
             throw DatastoreError.field(
                 .unknownField, (codingPath + [AnyCodingKey(stringValue: unknown)]).fieldPath,
                 "not a field here; expected one of \(known.sorted().joined(separator: ", "))")
         }
-        return try container(keyedBy: Keys.self)
     }
 }
 

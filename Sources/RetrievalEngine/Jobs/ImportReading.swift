@@ -6,70 +6,125 @@ import VectorIndex
 
 /// The reading phase of an import: rows become pending changes that count all at once, or not at all.
 ///
+/// Each batch is durable together with how far the reading is, so that an interrupted import goes on behind the last.
 /// Blocking; runs on a worker thread.
 struct ImportReading {
     let job: String
     let key: KeySpec
     let rows: String
     let vectors: String?
-    let isStrict: Bool
+    let options: ImportOptions
+    /// The files that are read, as they are now.
+    let sources: [SourceStamp]
     let pending: PendingChanges
     /// The newest version, against which external ids are looked up.
     let base: OpenVersion?
+    /// Makes the vectors of rows that come without; nil when the datastore names no encoder.
+    let encoder: RowEncoder?
     let rejects: URL
-    /// Called after each batch; throws to stop the import.
-    let onProgress: (JobCounts) throws -> Void
+    /// Called between rows; throws to stop the import.
+    let checkpoint: () throws -> Void
+    /// Called after batches.
+    let onProgress: (ImportTally, JobProgress?) throws -> Void
 
-    private static let batchSize = 1000
+    /// What the reading came to.
+    struct Outcome {
+        var tally: ImportTally
+        var format: ImportFormat
+        /// Where the vectors came from, a file being a file.
+        var vectors: VectorOrigin
+        /// Bytes of the texts and what is known of them, of accepted and replaced rows.
+        var textBytes: Int64
+    }
 
-    /// Reads everything and commits it.
+    /// Rows of a batch; fewer when each takes an encoder's time.
+    private var batchSize: Int { encoder == nil ? 1000 : 256 }
+
+    /// Reads everything and commits it; a dry run counts and keeps nothing.
     ///
     /// - Throws: `DatastoreError` when the source as a whole cannot be read; nothing of it counts then.
-    func run() throws -> JobCounts {
-        var counts = JobCounts()
-        try pending.begin(job: job)
+    ///   `CancellationError` when the daemon stops; what was read is kept, to go on with.
+    func run() throws -> Outcome {
+        var position = ImportPosition()
+        position.sources = sources
         do {
-            let reader = try CaptionRowReader(rowsPath: rows, vectorsPath: vectors, key: key)
-            let rejected = try RejectFile(rejects)
-            var batch: [ImportRow] = []
-            while let record = try reader.next() {
-                switch record {
-                case .reject(let row):
-                    try rejected.append(row)
-                    counts.rejected += 1
-                    counts.seen += 1
-                case .row(let row): batch.append(row)
-                }
-                if reader.rowsSeen % Self.batchSize == 0 {
-                    try stage(batch, isHalf: reader.vectorsAreHalfPrecision, &counts)
-                    batch.removeAll(keepingCapacity: true)
-                    try onProgress(counts)
-                }
+            if !options.dryRun, let stopped = try pending.begin(job: job) {
+                guard stopped.sources == sources else { throw changed(since: stopped) }
+                position = stopped
             }
-            try stage(batch, isHalf: reader.vectorsAreHalfPrecision, &counts)
-            try rejected.finish()
-            try refuseWhatShouldNotCount(counts)
-            // The counts go first: a crash between the two must not leave a batch without them.
-            try onProgress(counts)
-            try pending.commit(job: job)
-            return counts
+            return try read(from: &position)
+        } catch let error as CancellationError {
+            throw error
         } catch {
-            try pending.discard(job: job)
-            try? onProgress(counts)
+            if !options.dryRun { try pending.discard(job: job) }
+            try? onProgress(position.tally, nil)
             throw error
         }
     }
 
+    private func read(from position: inout ImportPosition) throws -> Outcome {
+        let reader = try ImportReader(
+            rowsPath: rows, vectorsPath: vectors, key: key, options: options, encodes: encoder != nil)
+        try skip(position.rows, of: reader)
+        let rejected = try RejectFile(rejects, keeping: position.rejectBytes)
+        var pace = Pace(reader)
+        if let revision = position.encoderRevision { encoder?.revision = revision }
+        var outcome = Outcome(
+            tally: position.tally, format: reader.format, vectors: vectors == nil ? .rows : .file, textBytes: 0)
+        var batch: [ImportRow] = []
+        while let record = try reader.next() {
+            switch record {
+            case .reject(let row):
+                try rejected.append(row)
+                position.tally.reject(row.code)
+            case .row(let row): batch.append(row)
+            }
+            if reader.rowsSeen % batchSize == 0 {
+                try stage(&batch, upTo: reader, rejected, &position, &outcome)
+                try checkpoint()
+                if let progress = pace.progress(reader) { try onProgress(position.tally, progress) }
+            }
+        }
+        try stage(&batch, upTo: reader, rejected, &position, &outcome)
+        try rejected.finish()
+        outcome.tally = position.tally
+        try refuseWhatShouldNotCount(position.tally.counts)
+        // The counts go first: a crash between the two must not leave a batch without them.
+        try onProgress(position.tally, nil)
+        if !options.dryRun { try pending.commit(job: job) }
+        return outcome
+    }
+
+    /// Reads the rows that are in the batch already once more: what they say of later ones, such as which ids were
+    /// given, counts again.
+    private func skip(_ count: Int, of reader: ImportReader) throws {
+        for number in 0..<count {
+            guard try reader.next() != nil else {
+                throw DatastoreError(
+                    .sourceChanged, "the source ends after \(number) rows, \(count) were read before; import it again")
+            }
+            if number % 1000 == 0 { try checkpoint() }
+        }
+    }
+
+    private func changed(since stopped: ImportPosition) -> DatastoreError {
+        let names = zip(sources, stopped.sources).filter { $0 != $1 }.map(\.0.name)
+        return DatastoreError(
+            .sourceChanged,
+            "\(names.joined(separator: " and ")) changed since the import was interrupted after \(stopped.rows) rows; "
+                + "nothing of it was kept, import it again")
+    }
+
     private func refuseWhatShouldNotCount(_ counts: JobCounts) throws {
         if counts.seen == 0 {
-            throw DatastoreError(.noRowsAccepted, "got no rows, expected one JSON object per line")
+            throw DatastoreError(.noRowsAccepted, "got no rows, expected at least one")
         }
         if counts.rejected == counts.seen {
             throw DatastoreError(
                 .noRowsAccepted,
                 "all \(counts.seen) rows were rejected; `capstan jobs rejects \(job)` shows why")
         }
-        if isStrict && counts.rejected > 0 {
+        if options.strict && counts.rejected > 0 {
             throw DatastoreError(
                 .rowsRejected,
                 "\(counts.rejected) of \(counts.seen) rows were rejected and the import is strict; "
@@ -77,32 +132,90 @@ struct ImportReading {
         }
     }
 
-    /// Stages what rows change. No two rows of an import have one external id, so a batch can be looked up at once.
-    private func stage(_ rows: [ImportRow], isHalf: Bool, _ counts: inout JobCounts) throws {
+    /// Keeps what the rows of a batch change. No two rows of an import have one external id, so a batch can be looked
+    /// up at once.
+    private func stage(
+        _ rows: inout [ImportRow], upTo reader: ImportReader, _ rejected: RejectFile,
+        _ position: inout ImportPosition, _ outcome: inout Outcome
+    ) throws {
+        var next = position
+        let changes = try changes(
+            of: rows, areHalf: reader.vectorsAreHalfPrecision, rejected, &next.tally, &outcome)
+        next.rows = reader.rowsSeen
+        next.rejectBytes = rejected.bytes
+        next.encoderRevision = encoder?.revision
+        if !options.dryRun, next != position {
+            try rejected.synchronize()
+            try pending.stage(changes, job: job, position: next)
+        }
+        position = next
+        rows.removeAll(keepingCapacity: true)
+    }
+
+    private func changes(
+        of rows: [ImportRow], areHalf: Bool, _ rejected: RejectFile, _ tally: inout ImportTally,
+        _ outcome: inout Outcome
+    ) throws -> [PendingEntry] {
         let existing = try existing(rows.compactMap(\.fields.externalID))
-        var staged = counts
-        staged.seen += rows.count
         var changes: [PendingEntry] = []
         changes.reserveCapacity(rows.count)
+        /// Which of the changes still need a vector.
+        var waiting: [(index: Int, row: ImportRow)] = []
         for row in rows {
-            var change = PendingEntry(
-                entry: Entry(id: 0, fields: row.fields), vector: row.vector, isHalfPrecision: isHalf)
-            if let old = row.fields.externalID.flatMap({ existing[$0] }) {
-                // Swift takes "é" in two normal forms for equal, but a caption that came in other bytes is another.
-                let isSameText = old.entry.fields.text.utf8.elementsEqual(row.fields.text.utf8)
-                if isSameText && old.entry.fields == row.fields && old.vector == row.vector {
-                    staged.duplicate += 1
-                    continue
-                }
-                staged.replaced += 1
-                change.entry.id = old.entry.id
-            } else {
-                staged.accepted += 1
+            let old = row.fields.externalID.flatMap { existing[$0] }
+            // Swift takes "é" in two normal forms for equal, but a caption that came in other bytes is another.
+            let isSameText = old.map { $0.entry.fields.text.utf8.elementsEqual(row.fields.text.utf8) } ?? false
+            // A text that an encoder has seen before needs no new vector.
+            let vector = row.vector ?? (isSameText ? old?.vector : nil)
+            if let old, isSameText, old.entry.fields == row.fields, old.vector == vector {
+                tally.counts.seen += 1
+                tally.counts.duplicate += 1
+                continue
             }
-            changes.append(change)
+            if vector == nil {
+                outcome.vectors = .encoder
+                waiting.append((changes.count, row))
+            }
+            changes.append(
+                PendingEntry(
+                    entry: Entry(id: old?.entry.id ?? 0, fields: row.fields), vector: vector ?? [],
+                    isHalfPrecision: row.vector != nil && areHalf))
         }
-        try pending.stage(changes, job: job)
-        counts = staged
+        let faulty = try encode(waiting, into: &changes)
+        for (index, change) in changes.enumerated() {
+            if let reject = faulty[index] {
+                try rejected.append(reject)
+                tally.reject(reject.code)
+                continue
+            }
+            tally.counts.seen += 1
+            if change.entry.id == 0 { tally.counts.accepted += 1 } else { tally.counts.replaced += 1 }
+            outcome.textBytes += Int64(change.entry.fields.estimatedBytes)
+        }
+        return faulty.isEmpty ? changes : changes.indices.filter { faulty[$0] == nil }.map { changes[$0] }
+    }
+
+    /// Has the vectors made that are missing.
+    ///
+    /// - Returns: rows whose vector cannot be kept, by the index of their change.
+    private func encode(
+        _ waiting: [(index: Int, row: ImportRow)], into changes: inout [PendingEntry]
+    ) throws -> [Int: RejectedRow] {
+        guard let encoder, !waiting.isEmpty else { return [:] }
+        // A dry run asks for one, to know that the encoder answers and how long its vectors are.
+        let asked = options.dryRun ? Array(waiting.prefix(encoder.hasAnswered ? 0 : 1)) : waiting
+        let vectors = try encoder.vectors(of: asked.map(\.row.fields.text), checkpoint: checkpoint)
+        var faulty: [Int: RejectedRow] = [:]
+        for (place, vector) in zip(asked, vectors) {
+            if let fault = VectorFault.find(in: vector[...], metric: key.metric) {
+                faulty[place.index] = RejectedRow(
+                    row: place.row.row, line: place.row.line, byte: place.row.byte, code: fault.code,
+                    detail: "the encoder's vector: \(fault.message)",
+                    excerpt: String(place.row.fields.text.prefix(200)))
+            }
+            changes[place.index].vector = vector
+        }
+        return faulty
     }
 
     /// The entries that are there already: those of committed changes, else those of the newest version.
@@ -115,5 +228,44 @@ struct ImportReading {
                 entry: entry, vector: base.key.vectors.vector(row: row), isHalfPrecision: false)
         }
         return found
+    }
+}
+
+/// How fast the reading goes, said a few times a second.
+private struct Pace {
+    private let started = ContinuousClock.now
+    private let firstRow: Int
+    private let firstFraction: Double
+    private var next = ContinuousClock.now + .milliseconds(100)
+
+    init(_ reader: ImportReader) {
+        firstRow = reader.rowsSeen
+        firstFraction = Self.fraction(reader)
+    }
+
+    /// How far the reading is; nil when that was said a moment ago.
+    mutating func progress(_ reader: ImportReader) -> JobProgress? {
+        let now = ContinuousClock.now
+        guard now >= next else { return nil }
+        next = now + .milliseconds(250)
+        let seconds = (now - started) / .seconds(1)
+        let fraction = Self.fraction(reader)
+        let gained = fraction - firstFraction
+        return JobProgress(
+            fraction: fraction, rowsPerSecond: seconds > 0 ? Double(reader.rowsSeen - firstRow) / seconds : 0,
+            secondsLeft: gained > 0 ? seconds * (1 - fraction) / gained : nil)
+    }
+
+    private static func fraction(_ reader: ImportReader) -> Double {
+        reader.totalBytes > 0 ? min(1, Double(reader.bytesRead) / Double(reader.totalBytes)) : 0
+    }
+}
+
+extension EntryFields {
+    /// About what an entry takes in SQLite, in bytes.
+    fileprivate var estimatedBytes: Int {
+        let strings = [externalID, externalID, imageID, imageID, lang, source].reduce(0) { $0 + ($1?.utf8.count ?? 0) }
+        let payloadBytes = payload.flatMap { try? WireJSON.encode($0).count } ?? 0
+        return 48 + text.utf8.count + strings + payloadBytes
     }
 }

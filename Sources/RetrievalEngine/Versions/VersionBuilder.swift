@@ -33,7 +33,10 @@ struct VersionBuilder {
         let vectors = try VectorFileWriter(
             path: folder.appending(path: key.vectors).path, dim: spec.dim, element: isHalf ? .f16 : .f32)
         let entries = try EntryWriter(folder.appending(path: VersionFolder.entriesFile))
-        var rows = RowSink(vectors: vectors, entries: entries, index: try VectorIndexBuilder(dim: spec.dim), spec: spec)
+        let most = (base?.manifest.entries ?? 0) + (try pending.count())
+        var rows = RowSink(
+            vectors: vectors, entries: entries, index: try VectorIndexBuilder(dim: spec.dim, capacity: most), spec: spec
+        )
         let counts = try merge(into: &rows)
         let written = rows.written
         let lastID = rows.lastID

@@ -10,15 +10,20 @@ struct VersionPublisher {
 
     /// Checksums, seals, syncs and renames. Blocks.
     ///
+    /// - Parameter checkpoint: called for the last time before the rename; throws to stop.
     /// - Returns: the catalog row that makes the version exist.
-    func place(_ staged: URL, manifest: Manifest) throws -> VersionRecord {
+    func place(_ staged: URL, manifest: Manifest, checkpoint: () throws -> Void) throws -> VersionRecord {
         var manifest = manifest
         let names = [VersionFolder.entriesFile] + manifest.keys.flatMap { [$0.vectors, $0.index] }
-        manifest.files = try names.map { try FileDigest.of(staged.appending(path: $0)) }
+        manifest.files = try names.map { name in
+            try checkpoint()
+            return try FileDigest.of(staged.appending(path: name))
+        }
         onStep(.staged)
         for name in names { try DurableFiles.sync(staged.appending(path: name)) }
         let sealed = try VersionFolder.seal(staged, manifest: manifest)
         onStep(.synced)
+        try checkpoint()
         try DurableFiles.move(staged, to: directory.version(manifest.id))
         onStep(.renamed)
         return VersionRecord(manifest: manifest, manifestSHA256: sealed.sha256, bytes: sealed.bytes)

@@ -5,10 +5,9 @@ import Foundation
 import VectorIndex
 
 /// Where the time of a question goes: FAISS alone, the engine's search, and the whole way over HTTP, in one run.
-@main
 struct BenchQuery: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench-query",
+        commandName: "query",
         abstract: "Times questions to a capstand of its own, over HTTP, against FAISS alone in this process.",
         discussion: """
             It makes clustered vectors, imports them into a capstand that it starts beside itself on a free port, checks \
@@ -68,19 +67,19 @@ struct BenchQuery: AsyncParsableCommand {
             for signal in signals { signal.cancel() }
         }
 
-        say("making \(rows) vectors of \(dim), and \(Self.tinyRows) of the tiny datastore")
+        progress("making \(rows) vectors of \(dim), and \(Self.tinyRows) of the tiny datastore")
         let big = try Dataset(name: "bench", rows: rows, dim: dim, seed: seed, folder: folder)
         let tiny = try Dataset(name: "tiny", rows: Self.tinyRows, dim: dim, seed: seed, folder: folder)
         let questions = Questions(dim: dim, seed: seed)
 
-        say("starting capstand")
+        progress("starting capstand")
         let daemon = try await BenchmarkDaemon(folder: folder, threads: searchThreads)
         defer { daemon.stop() }
         let report: Report
         do {
             report = try await measure(daemon, big: big, tiny: tiny, questions: questions)
         } catch {
-            say("capstand \(daemon.isRunning ? "runs" : "has ended"); its log ends with:\n\(daemon.logEnd)")
+            progress("capstand \(daemon.isRunning ? "runs" : "has ended"); its log ends with:\n\(daemon.logEnd)")
             throw error
         }
         print(report.table)
@@ -99,7 +98,7 @@ struct BenchQuery: AsyncParsableCommand {
         var measurements = try cases(daemon, big: big, tiny: tiny, questions: questions).map(Measurement.init)
         let slice = Duration.seconds(seconds / Double(Self.rounds))
         for round in 0..<Self.rounds {
-            say("round \(round + 1) of \(Self.rounds): \(measurements.count) cases of \(slice) each")
+            progress("round \(round + 1) of \(Self.rounds): \(measurements.count) cases of \(slice) each")
             let order = round.isMultiple(of: 2) ? Array(measurements.indices) : measurements.indices.reversed()
             for index in order {
                 try await measurements[index].run(for: slice, round: round, daemon: daemon.statistics)
@@ -115,14 +114,15 @@ struct BenchQuery: AsyncParsableCommand {
     /// Imports by path, and binds a domain of the same name.
     private func load(_ dataset: Dataset, into daemon: BenchmarkDaemon) async throws -> Report.Load {
         let client = daemon.client
-        say("importing \(dataset.rows) rows into \"\(dataset.name)\"")
+        progress("importing \(dataset.rows) rows into \"\(dataset.name)\"")
         try await client.createDatastore(
             CreateDatastoreRequest(
                 name: dataset.name, kind: .captions,
                 keys: [KeySpec(name: "text", dim: dim, metric: Dataset.metric)]))
         let start = ContinuousClock.now
         let job = try await client.importFromServerPath(
-            ImportRequest(rowsPath: dataset.rowsFile.path, vectorsPath: dataset.vectorsFile.path), into: dataset.name)
+            ImportRequest(rowsPath: dataset.files.rowsFile.path, vectorsPath: dataset.files.vectorsFile.path),
+            into: dataset.name)
         let limit = Duration.seconds(120 + dataset.rows / 200)
         let done = try await withThrowingTaskGroup(of: JobInfo?.self) { group in
             group.addTask { try await client.waitForJob(job.id) }
@@ -149,7 +149,7 @@ struct BenchQuery: AsyncParsableCommand {
 
     /// Compares answers, in each encoding, with the engine's search in this process: no wrong thing is timed.
     private func check(_ dataset: Dataset, _ daemon: BenchmarkDaemon, _ questions: Questions) async throws {
-        say("checking \(Self.checkedQuestions) answers of \"\(dataset.name)\" in each encoding")
+        progress("checking \(Self.checkedQuestions) answers of \"\(dataset.name)\" in each encoding")
         let (address, host, port, k) = (daemon.address, daemon.host, daemon.port, k)
         _ = try await onThreads(1) { _ in
             let connection = try LeanConnection(host: host, port: port)
@@ -162,13 +162,13 @@ struct BenchQuery: AsyncParsableCommand {
                 let expected = try dataset.key.search(query, limit: k)
                 for (encoding, requests) in requests {
                     let answer = try WireJSON.decode(QueryAnswer.self, from: Data(try connection.ask(requests[number])))
-                    guard answer.results.map(\.externalID) == expected.map({ Dataset.externalID($0.row) }),
+                    guard answer.results.map(\.externalID) == expected.map({ DatasetFiles.externalID($0.row) }),
                         answer.results.map(\.score) == expected.map(\.score)
                     else {
                         throw BenchmarkError(
                             "question \(number) as \(encoding.rawValue) of \"\(dataset.name)\": got "
                                 + "\(answer.results.map { "\($0.externalID ?? "?") \($0.score)" }), expected "
-                                + "\(expected.map { "\(Dataset.externalID($0.row)) \($0.score)" })")
+                                + "\(expected.map { "\(DatasetFiles.externalID($0.row)) \($0.score)" })")
                     }
                 }
             }
@@ -210,12 +210,6 @@ struct BenchQuery: AsyncParsableCommand {
                     worker: Workers.http(livez, host: daemon.host, port: daemon.port)))
         }
         return cases
-    }
-
-    /// Progress. Nobody reading it any more is no reason to stop.
-    private func say(_ text: String) {
-        let line = Array("bench-query: \(text)\n".utf8)
-        _ = write(STDERR_FILENO, line, line.count)
     }
 }
 

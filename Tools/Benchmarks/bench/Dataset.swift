@@ -6,107 +6,30 @@ import VectorIndex
 struct Dataset {
     static let metric = Metric.cosine
 
-    let name: String
-    let rows: Int
-    let rowsFile: URL
-    let vectorsFile: URL
+    let files: DatasetFiles
     /// FAISS alone, over the normalised vectors, as the daemon builds it.
     let index: VectorIndex
     /// The engine's own step: FAISS, then exact scores from the original vectors.
     let key: KeyIndex
 
+    var name: String { files.name }
+    var rows: Int { files.rows }
+
     /// Makes the vectors once and streams them to all their places.
     init(name: String, rows: Int, dim: Int, seed: UInt64, folder: URL) throws {
-        self.name = name
-        self.rows = rows
-        rowsFile = folder.appending(path: "\(name).ndjson")
-        vectorsFile = folder.appending(path: "\(name).npy")
         let original = folder.appending(path: "\(name).vectors").path
-        let rowsOut = try OutputFile(rowsFile)
-        let vectorsOut = try OutputFile(vectorsFile)
         let vectorFile = try VectorFileWriter(path: original, dim: dim, element: .f32)
         var builder = try VectorIndexBuilder(dim: dim)
-        var vectors = ClusteredVectors(dim: dim, seed: seed)
-        var texts = CaptionTexts(random: SplitMix64(seed: seed &+ 1))
-
-        try vectorsOut.write(Self.numpyHeader(rows: rows, dim: dim))
-        let chunk = 1024
-        let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: chunk * dim)
-        buffer.initialize(repeating: 0)
-        defer { buffer.deallocate() }
-        for start in stride(from: 0, to: rows, by: chunk) {
-            let filled = UnsafeMutableBufferPointer(rebasing: buffer[..<(min(chunk, rows - start) * dim)])
-            for row in start..<min(start + chunk, rows) {
-                let from = (row - start) * dim
-                let vector = UnsafeMutableBufferPointer(rebasing: filled[from..<from + dim])
-                let cluster = vectors.next(into: vector)
-                try vectorFile.append(id: Int64(row + 1), UnsafeBufferPointer(vector))
-                try rowsOut.write(
-                    Array(
-                        """
-                        {"id":"\(Self.externalID(row))","text":"\(texts.next())","image_id":"image-\(cluster)-\(row / 5)"}
-
-                        """.utf8))
+        files = try DatasetFiles(name: name, rows: rows, dim: dim, seed: seed, folder: folder) { first, part in
+            for from in stride(from: 0, to: part.count, by: dim) {
+                let vector = UnsafeMutableBufferPointer(rebasing: part[from..<from + dim])
+                try vectorFile.append(id: Int64(first + from / dim + 1), UnsafeBufferPointer(vector))
+                VectorMath.normalise(vector)
             }
-            try vectorsOut.write(UnsafeRawBufferPointer(filled))
-            for from in stride(from: 0, to: filled.count, by: dim) {
-                VectorMath.normalise(UnsafeMutableBufferPointer(rebasing: filled[from..<from + dim]))
-            }
-            try builder.add(UnsafeBufferPointer(filled))
+            try builder.add(UnsafeBufferPointer(part))
         }
-        try rowsOut.finish()
-        try vectorsOut.finish()
         try vectorFile.finish()
         index = builder.freeze()
         key = try KeyIndex(index: index, vectors: VectorFile(path: original), metric: Self.metric)
-    }
-
-    /// The client's own id of a row, by which answers are compared.
-    static func externalID(_ row: Int) -> String { "row-\(row)" }
-
-    /// Version 1.0 of NumPy's format.
-    private static func numpyHeader(rows: Int, dim: Int) -> [UInt8] {
-        var dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(rows), \(dim)), }"
-        let unpadded = 10 + dictionary.utf8.count + 1
-        dictionary += String(repeating: " ", count: (64 - unpadded % 64) % 64) + "\n"
-        let length = dictionary.utf8.count
-        return [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(length & 0xFF), UInt8(length >> 8)] + Array(dictionary.utf8)
-    }
-}
-
-/// Writes a file in order, through a buffer.
-private final class OutputFile {
-    private let file: UnsafeMutablePointer<FILE>
-
-    init(_ url: URL) throws {
-        guard let opened = fopen(url.path, "wb") else { throw BenchmarkError("\(url.path): cannot be written") }
-        file = opened
-    }
-
-    deinit {
-        fclose(file)
-    }
-
-    func write(_ bytes: UnsafeRawBufferPointer) throws {
-        guard fwrite(bytes.baseAddress, 1, bytes.count, file) == bytes.count else {
-            throw BenchmarkError("the disk is full")
-        }
-    }
-
-    func write(_ bytes: [UInt8]) throws {
-        try bytes.withUnsafeBytes { try write($0) }
-    }
-
-    func finish() throws {
-        guard fflush(file) == 0 else { throw BenchmarkError("the disk is full") }
-    }
-}
-
-/// What stops the benchmark, for people.
-struct BenchmarkError: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ description: String) {
-        self.description = description
     }
 }

@@ -5,7 +5,7 @@ import Synchronization
 
 /// Says on standard error how far an upload and its job are: one line that moves when that is a terminal, else a line
 /// every few seconds.
-final class JobProgress: Sendable {
+final class ProgressLine: Sendable {
     private let name: String
     private let isTerminal = StandardError.isTerminal
     private let nextLine: Mutex<ContinuousClock.Instant>
@@ -24,7 +24,8 @@ final class JobProgress: Sendable {
 
     func update(_ job: JobInfo) {
         let rows = job.counts.seen > 0 ? ", \(job.counts.shown)" : ""
-        say("\(job.phase.rawValue)\(rows)")
+        let bar = job.progress.map { isTerminal ? " \(Self.bar($0.fraction))" : "" } ?? ""
+        say("\(job.phase.rawValue)\(bar)\(job.progress.map { " \($0.shown)" } ?? "")\(rows)")
     }
 
     /// Leaves the terminal's line empty for what comes next.
@@ -33,7 +34,7 @@ final class JobProgress: Sendable {
     }
 
     /// Waits until `job` has ended, and says how it goes on.
-    static func follow(_ job: JobInfo, client: CaptionerClient, progress: JobProgress?) async throws -> JobInfo {
+    static func follow(_ job: JobInfo, client: CaptionerClient, progress: ProgressLine?) async throws -> JobInfo {
         do {
             let done = try await client.waitForJob(job.id) { progress?.update($0) }
             progress?.end()

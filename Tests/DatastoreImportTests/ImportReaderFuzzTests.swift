@@ -1,10 +1,11 @@
 import DatastoreCore
 import DatastoreImport
 import Foundation
+import TestSupport
 import Testing
 
 /// Whatever the bytes are: records or a `DatastoreError`, and every row seen is one record.
-struct CaptionRowReaderFuzzTests {
+struct ImportReaderFuzzTests {
     private let folder: TemporaryDirectory
     private let key = KeySpec(name: "text", dim: 3, metric: .cosine)
 
@@ -55,17 +56,20 @@ struct CaptionRowReaderFuzzTests {
     @Test(arguments: [0, 1, 2], [false, true])
     func randomRowsComeBackAsTheyWere(vectorForm: Int, isGzip: Bool) throws {
         let rows = makeRows(300, seed: 6)
-        let text = Array(try rows.map { try $0.line(withVector: vectorForm) }.joined(separator: "\n").utf8)
+        let lines = try rows.map { try $0.line(withVector: vectorForm) }
+        let starts = lines.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.utf8.count + 1) }
+        let text = Array(lines.joined(separator: "\n").utf8)
         let rowsPath = try folder.write("rows", isGzip ? try gzip(text) : text)
         let npy = NumpyFixture(rows: rows.map(\.vector), dim: 3).bytes
         let vectorsPath = vectorForm == 0 ? try folder.write("vectors.npy", npy) : nil
-        let reader = try CaptionRowReader(rowsPath: rowsPath, vectorsPath: vectorsPath, key: key)
+        let reader = try ImportReader(
+            rowsPath: rowsPath, vectorsPath: vectorsPath, key: key, options: ImportOptions(format: .ndjson))
         let (records, error) = reader.readAll()
         #expect(error == nil)
         let expected = rows.enumerated().map { index, row in
-            ImportRecord.row(ImportRow(line: index + 1, fields: row.fields, vector: row.vector))
+            ImportRow(row: index + 1, line: index + 1, byte: starts[index], fields: row.fields, vector: row.vector)
         }
-        #expect(records == expected)
+        #expect(records == expected.map(ImportRecord.row))
     }
 
     /// Cuts the bytes somewhere, or changes up to four of them.
@@ -83,14 +87,15 @@ struct CaptionRowReaderFuzzTests {
     /// Returns how the reading ended, after checking what holds in any case.
     private func read(_ rowsPath: String, _ vectorsPath: String?) -> (records: [ImportRecord], error: DatastoreError?) {
         do {
-            let reader = try CaptionRowReader(rowsPath: rowsPath, vectorsPath: vectorsPath, key: key)
+            let reader = try ImportReader(
+                rowsPath: rowsPath, vectorsPath: vectorsPath, key: key, options: ImportOptions(format: .ndjson))
             let (records, error) = reader.readAll()
             #expect(error == nil || error is DatastoreError)
             let rows = records.compactMap(\.row)
             let rejects = records.compactMap(\.reject)
             #expect(reader.rowsSeen == rows.count + rejects.count)
             #expect(reader.bytesRead <= reader.totalBytes)
-            #expect(rows.allSatisfy { $0.vector.count == 3 && $0.vector.allSatisfy(\.isFinite) })
+            #expect(rows.allSatisfy { $0.vector?.count == 3 && $0.vector?.allSatisfy(\.isFinite) == true })
             #expect(rows.allSatisfy { !$0.fields.text.isEmpty })
             return (records, error as? DatastoreError)
         } catch {

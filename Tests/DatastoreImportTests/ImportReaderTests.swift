@@ -1,9 +1,10 @@
 import DatastoreCore
 import DatastoreImport
 import Foundation
+import TestSupport
 import Testing
 
-struct CaptionRowReaderTests {
+struct ImportReaderTests {
     private let folder: TemporaryDirectory
     private let key = KeySpec(name: "text", dim: 2, metric: .cosine)
 
@@ -13,16 +14,17 @@ struct CaptionRowReaderTests {
 
     private func reader(
         _ lines: [String], vectors: [[Float]]? = nil, type: NumpyElementType = .f32, key: KeySpec? = nil,
-        maximumLineBytes: Int = LineReader.defaultMaximumLineBytes
-    ) throws -> CaptionRowReader {
+        encodes: Bool = false, maximumRowBytes: Int = LineReader.defaultMaximumLineBytes
+    ) throws -> ImportReader {
         let rowsPath = try folder.write("rows.jsonl", lines.joined(separator: "\n"))
         let key = key ?? self.key
         let vectorsPath = try vectors.map { rows in
             let fixture = NumpyFixture(rows: rows, dim: rows.first?.count ?? key.dim, type: type)
             return try folder.write("vectors.npy", fixture.bytes)
         }
-        return try CaptionRowReader(
-            rowsPath: rowsPath, vectorsPath: vectorsPath, key: key, maximumLineBytes: maximumLineBytes)
+        return try ImportReader(
+            rowsPath: rowsPath, vectorsPath: vectorsPath, key: key, options: ImportOptions(format: .ndjson),
+            encodes: encodes, maximumRowBytes: maximumRowBytes)
     }
 
     /// The one record of a line, read without a file of vectors.
@@ -42,7 +44,7 @@ struct CaptionRowReaderTests {
         let fields = EntryFields(
             externalID: "a-1", text: "A zebra é", imageID: "34", origin: .synthetic, lang: "en", source: "coco",
             payload: .object(["n": .integer(1)]))
-        #expect(try record(line) == .row(ImportRow(line: 1, fields: fields, vector: [0.5, -0.1])))
+        #expect(try record(line) == .row(ImportRow(row: 1, line: 1, byte: 0, fields: fields, vector: [0.5, -0.1])))
     }
 
     @Test func fieldsMayBeAbsentOrNull() throws {
@@ -51,7 +53,8 @@ struct CaptionRowReaderTests {
             "payload": null, "vector_base64": null, "vector": [1, 0]}
             """
         for line in [nulls, #"{"caption":"x","vector":[1,0]}"#, #"{"caption":" x","text":"x ","vector":[1,0]}"#] {
-            #expect(try record(line) == .row(ImportRow(line: 1, fields: EntryFields(text: "x"), vector: [1, 0])))
+            let row = ImportRow(row: 1, line: 1, byte: 0, fields: EntryFields(text: "x"), vector: [1, 0])
+            #expect(try record(line) == .row(row))
         }
     }
 
@@ -117,7 +120,7 @@ struct CaptionRowReaderTests {
         (#"{"text":"a","vector_base64":"AAAAAAAAAAA="}"#, .vectorZero),
         (#"{"text":"a","vector_base64":"%%%"}"#, .invalidBase64),
         (#"{"text":"a","vector_base64":"AAAA"}"#, .invalidBase64),
-        (#"["text"]"#, .invalidJSON), ("5", .invalidJSON), ("text", .invalidJSON), ("{", .invalidJSON),
+        ("5", .invalidJSON), ("text", .invalidJSON), ("{", .invalidJSON),
         (#"{"text":"a","vector":[1,0]} {}"#, .invalidJSON),
         (#"{"text":"a","text":"b","vector":[1,0]}"#, .invalidJSON),
         (#"{"text":"a","vector":[1,0],"vector":[1,0]}"#, .invalidJSON),
@@ -143,7 +146,7 @@ struct CaptionRowReaderTests {
 
     @Test func invalidUTF8IsRejectedWithARepairedExcerpt() throws {
         let bytes = Array(#"{"text":"caf"#.utf8) + [0xE9] + Array(#"","vector":[1,0]}"#.utf8)
-        let reader = try CaptionRowReader(
+        let reader = try ImportReader(
             rowsPath: try folder.write("rows.jsonl", bytes), vectorsPath: nil, key: key)
         let reject = try #require(try reader.next()?.reject)
         #expect(reject.code == .invalidUTF8)
@@ -154,7 +157,7 @@ struct CaptionRowReaderTests {
     @Test func tooLongRowIsRejectedAndReadingGoesOn() throws {
         let good = #"{"text":"a","vector":[1,0]}"#
         let long = #"{"text":"\#(String(repeating: "ü", count: 300))","vector":[1,0]}"#
-        let records = try reader([good, long, good], maximumLineBytes: 100).readAll().records
+        let records = try reader([good, long, good], maximumRowBytes: 100).readAll().records
         #expect(records.map(\.reject?.code) == [nil, .rowTooLong, nil])
         #expect(records[1].reject?.excerpt == String(long.prefix(200)))
         #expect(records[1].reject?.line == 2)
@@ -168,7 +171,7 @@ struct CaptionRowReaderTests {
             #"{"text":"c","vector":[1,0]}"#,
         ]).readAll().records
         #expect(records.map(\.reject?.code) == [.missingText, nil, .duplicateExternalID, nil, nil])
-        #expect(records[2].reject?.detail.contains("line 3") == true)
+        #expect(records[2].reject?.detail.contains("by row 2") == true)
     }
 
     @Test func blankLinesAreNoRows() throws {
@@ -190,7 +193,7 @@ struct CaptionRowReaderTests {
         var faulty = vectors
         faulty[6] = [.nan, 1]
         faulty[7] = [0, 0]
-        let reader = try reader(lines, vectors: faulty, maximumLineBytes: 100)
+        let reader = try reader(lines, vectors: faulty, maximumRowBytes: 100)
         let (records, error) = reader.readAll()
         #expect(error == nil)
         #expect(
@@ -227,7 +230,7 @@ struct CaptionRowReaderTests {
         let none = folder.url.appending(path: "none").path()
         for (rowsPath, vectorsPath) in [(none, nil), (rows, none)] as [(String, String?)] {
             let error = datastoreError {
-                _ = try CaptionRowReader(rowsPath: rowsPath, vectorsPath: vectorsPath, key: key)
+                _ = try ImportReader(rowsPath: rowsPath, vectorsPath: vectorsPath, key: key)
             }
             #expect(error?.code == .sourceUnreadable)
         }
@@ -245,7 +248,7 @@ struct CaptionRowReaderTests {
         let lines = (0..<2000).map { #"{"id":\#($0),"text":"row \#($0)","vector":[1,\#($0)]}"# }
         let file = try gzip(Array(lines.joined(separator: "\n").utf8))
         let path = try folder.write("rows.gz", Array(file.dropLast(file.count / 3)))
-        let reader = try CaptionRowReader(rowsPath: path, vectorsPath: nil, key: key)
+        let reader = try ImportReader(rowsPath: path, vectorsPath: nil, key: key)
         let (records, error) = reader.readAll()
         #expect((error as? DatastoreError)?.code == .gzipTruncated)
         #expect(records.allSatisfy { $0.row != nil }, "the last line, cut, is no row")

@@ -1,0 +1,177 @@
+import DatastoreCore
+
+/// The members of a row's JSON object, taken out one by one; those that no one takes go to the payload.
+///
+/// | field | meaning |
+/// | --- | --- |
+/// | `text` or `caption` | required; surrounding white space is taken off |
+/// | `id`, `image_id` | a string, or an integer that is kept as its decimal digits |
+/// | `origin` | `human`, `web` or `synthetic` |
+/// | `lang`, `source` | strings |
+/// | `payload` | an object |
+/// | any other | kept in the payload under its own name |
+///
+/// A field that is `null` counts as not given.
+struct RowMembers {
+    private var members = JSONMembers()
+    private var vector: JSONScanner.Floats?
+
+    /// - Parameter limit: numbers of a `vector` that are kept; nil when `vector` is a field as any other.
+    /// - Throws: `invalid_utf8`, `invalid_json`, or `invalid_value` for a number that would be changed.
+    init(_ bytes: UnsafeRawBufferPointer, keepingNumbers limit: Int? = nil) throws(RowFault) {
+        try RowText.checkUTF8(bytes)
+        var members = JSONMembers()
+        var vector: JSONScanner.Floats?
+        var scanner = JSONScanner(bytes)
+        scanner.skipWhitespace()
+        try scanner.object { (name, scanner) throws(RowFault) in
+            let value: JSONValue
+            switch name {
+            case "id", "image_id":
+                value = try scanner.integerAsStringOrValue(depth: 1)
+            case "vector" where limit != nil && scanner.current == UInt8(ascii: "["):
+                vector = try scanner.floats(keeping: limit ?? 0)
+                // Holds the name's place.
+                value = .array([])
+            default:
+                value = try scanner.value(depth: 1)
+            }
+            guard members.insert(value, for: name) else { throw scanner.duplicate(name) }
+        }
+        try scanner.end()
+        self.members = members
+        self.vector = vector
+    }
+
+    /// Members that were read already.
+    init(_ members: [String: JSONValue]) {
+        self.members = JSONMembers(members)
+    }
+
+    var carriesVector: Bool {
+        ["vector", "vector_base64"].contains { members[$0] ?? .null != .null }
+    }
+
+    /// The vector that the row carries in one form or the other; nil when it carries none.
+    mutating func takeVector() throws(RowFault) -> InlineVector? {
+        let array = take("vector")
+        let base64 = try takeString("vector_base64")
+        guard array == .null || base64 == nil else {
+            throw RowFault(.invalidValue, "got both \"vector\" and \"vector_base64\", expected one of them")
+        }
+        if let base64 {
+            do {
+                let values = try QueryVectors.floats(base64: base64, field: "vector_base64")
+                return InlineVector(values: values, count: values.count)
+            } catch {
+                throw RowFault(.invalidBase64, (error as? DatastoreError)?.detail ?? "vector_base64: \(error)")
+            }
+        }
+        guard array != .null else { return nil }
+        guard let vector else {
+            throw RowFault(.invalidValue, "vector: got \(array.kindName), expected an array of numbers")
+        }
+        if let position = vector.firstOther {
+            throw RowFault(.invalidValue, "vector: got something else than a number at position \(position)")
+        }
+        return InlineVector(values: vector.values, count: vector.count)
+    }
+
+    /// All that is left; names that no one knows go to the payload.
+    mutating func takeFields() throws(RowFault) -> EntryFields {
+        let externalID = try takeID("id")
+        return try takeFields(externalID: externalID, imageID: try takeID("image_id"), text: try takeText())
+    }
+
+    /// The fields that a row has besides those given.
+    mutating func takeFields(externalID: String?, imageID: String?, text: String) throws(RowFault) -> EntryFields {
+        EntryFields(
+            externalID: externalID, text: text, imageID: imageID,
+            origin: try takeString("origin").map { (name) throws(RowFault) in try RowText.origin(name) },
+            lang: try takeString("lang"), source: try takeString("source"), payload: try takePayload())
+    }
+
+    /// A string or an integer; nil when it is not given.
+    mutating func takeID(_ name: String) throws(RowFault) -> String? {
+        if case .integer(let number)? = members[name] {
+            _ = members.remove(name)
+            return String(number)
+        }
+        let id = try takeString(name, expected: "a string or an integer")
+        guard id != "" else { throw RowFault(.invalidValue, "\(name): got an empty string") }
+        return id
+    }
+
+    /// The first of `names` that is given.
+    mutating func takeFirstID(of names: [String]) throws(RowFault) -> String? {
+        for name in names {
+            if let id = try takeID(name) { return id }
+        }
+        return nil
+    }
+
+    mutating func takeText() throws(RowFault) -> String {
+        let text = try takeString("text").map(RowText.trimmed)
+        let caption = try takeString("caption").map(RowText.trimmed)
+        if let text, let caption, text != caption {
+            throw RowFault(.invalidValue, "got \"text\" and \"caption\" that differ, expected one of them")
+        }
+        guard let text = text ?? caption else {
+            throw RowFault(.missingText, "expected \"text\" or \"caption\"")
+        }
+        return try RowText.caption(text)
+    }
+
+    mutating func takeString(_ name: String, expected: String = "a string") throws(RowFault) -> String? {
+        switch take(name) {
+        case .null: return nil
+        case .string(let string): return try RowText.withoutNUL(string, field: name)
+        case let other: throw RowFault(.invalidValue, "\(name): got \(other.kindName), expected \(expected)")
+        }
+    }
+
+    /// `null` when it is not given.
+    mutating func take(_ name: String) -> JSONValue {
+        members.remove(name) ?? .null
+    }
+
+    /// Everything that is left, as an object; nil when nothing is.
+    mutating func takePayload() throws(RowFault) -> JSONValue? {
+        var payload: [String: JSONValue]?
+        switch take("payload") {
+        case .null: break
+        case .object(let object): payload = object
+        case let other: throw RowFault(.invalidValue, "payload: got \(other.kindName), expected an object")
+        }
+        for (name, value) in members.removeAll() {
+            if let existing = payload?[name], existing != value {
+                throw RowFault(
+                    .invalidValue, "the row and its payload both have \"\(name.prefix(80))\", and the values differ")
+            }
+            payload = payload ?? [:]
+            payload?[name] = value
+        }
+        return payload.map(JSONValue.object)
+    }
+}
+
+/// A vector that stands in its row.
+struct InlineVector {
+    /// The first numbers, as many as were wanted.
+    let values: [Float]
+    /// Numbers that it has.
+    let count: Int
+}
+
+extension JSONValue {
+    var kindName: String {
+        switch self {
+        case .null: "null"
+        case .bool: "a boolean"
+        case .integer, .number: "a number"
+        case .string: "a string"
+        case .array: "an array"
+        case .object: "an object"
+        }
+    }
+}

@@ -1,0 +1,16 @@
+import ArgumentParser
+import Foundation
+
+/// Measures a release build of capstand on this machine: `Tools/bench-query` and `Tools/bench-import` run it.
+@main
+struct Bench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measures capstand on this machine.",
+        subcommands: [BenchQuery.self, BenchImport.self])
+}
+
+/// Says how far the benchmark is. Nobody reading it any more is no reason to stop.
+func progress(_ text: String) {
+    let line = Array("bench: \(text)\n".utf8)
+    _ = write(STDERR_FILENO, line, line.count)
+}
