@@ -2,6 +2,7 @@ package import DatastoreCore
 package import Foundation
 import GRDB
 import Migrations
+import Synchronization
 
 /// An entry to be put, with its original vector.
 package struct PendingEntry: Sendable, Hashable {
@@ -17,12 +18,17 @@ package struct PendingEntry: Sendable, Hashable {
     }
 }
 
-/// `pending.sqlite` of one datastore: changes that are durable and wait for the next version, and the counter of ids.
+/// `pending.sqlite` of one datastore: changes that are durable and wait for the next version, and the counter of ids. The
+/// vectors of each job's changes are in a file of their own in `pending/` beside it.
 ///
 /// A job stages its changes in batches and commits them as one; what is not committed does not count and goes with
 /// `discard`. Thread-safe; calls block.
 package final class PendingChanges: Sendable {
     private let pool: DatabasePool
+    /// Where the files of vectors are.
+    private let folder: URL
+    /// Files that are open, by job.
+    private let open = Mutex<[String: PendingVectors]>([:])
 
     package init(_ url: URL) throws {
         var configuration = Configuration()
@@ -32,6 +38,40 @@ package final class PendingChanges: Sendable {
         pool = try DatabasePool(path: url.path, configuration: configuration)
         try pool.syncEveryCommit()
         try migrator.migrate(pool)
+        folder = url.deletingLastPathComponent().appending(path: "pending")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try removeFilesOfNoBatch()
+    }
+
+    /// A crash may come between the end of a batch and the end of its file.
+    private func removeFilesOfNoBatch() throws {
+        let jobs = try pool.read { try Set(String.fetchAll($0, sql: "SELECT job_id FROM batches")) }
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        where !jobs.contains(name.replacing(Self.suffix, with: "")) {
+            try DurableFiles.remove(folder.appending(path: name))
+        }
+    }
+
+    private static let suffix = ".vectors"
+
+    private func file(ofJob job: String) -> URL { folder.appending(path: job + Self.suffix) }
+
+    private func vectors(ofJob job: String) throws -> PendingVectors {
+        try open.withLock { open in
+            if let vectors = open[job] { return vectors }
+            let vectors = try PendingVectors(file(ofJob: job))
+            try DurableFiles.sync(folder)
+            open[job] = vectors
+            return vectors
+        }
+    }
+
+    /// Removes the files of jobs that have no batch any more.
+    private func removeFiles(ofJobs jobs: [String]) throws {
+        for job in jobs {
+            _ = open.withLock { $0.removeValue(forKey: job) }
+            try DurableFiles.remove(file(ofJob: job))
+        }
     }
 
     /// Makes sure that ids and sequence numbers go on after those of the newest version, also when this file was lost
@@ -79,6 +119,7 @@ package final class PendingChanges: Sendable {
             }
             // Nothing was said of how far it is: nothing of it is kept.
             try database.execute(sql: "DELETE FROM changes WHERE job_id = ?", arguments: [job])
+            try database.execute(sql: "UPDATE batches SET vector_bytes = 0 WHERE job_id = ?", arguments: [job])
             return nil
         }
     }
@@ -92,6 +133,19 @@ package final class PendingChanges: Sendable {
                     sql: "UPDATE batches SET progress = ? WHERE job_id = ?",
                     arguments: [String(decoding: try WireJSON.encode(position), as: UTF8.self), job])
             }
+            let known = try Int64.fetchOne(
+                database, sql: "SELECT vector_bytes FROM batches WHERE job_id = ?", arguments: [job])
+            guard var offset = known else {
+                throw DatastoreError(.internalError, "job \"\(job)\" has no batch of pending changes to add to")
+            }
+            // On disk before the rows that point to it.
+            let bytes = Self.bytes(entries)
+            if !bytes.isEmpty {
+                try vectors(ofJob: job).write(bytes, at: offset)
+                try database.execute(
+                    sql: "UPDATE batches SET vector_bytes = ? WHERE job_id = ?",
+                    arguments: [offset + Int64(bytes.count), job])
+            }
             let fresh = Int64(entries.count { $0.entry.id == 0 })
             var nextID =
                 try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'next_entry_id'") ?? 1
@@ -99,8 +153,9 @@ package final class PendingChanges: Sendable {
                 sql: "UPDATE counters SET value = ? WHERE name = 'next_entry_id'", arguments: [nextID + fresh])
             let statement = try database.cachedStatement(
                 sql: """
-                    INSERT INTO changes (job_id, entry_id, \(EntryColumns.list), vector, half_precision)
-                    VALUES (?, ?, \(EntryColumns.placeholders), ?, ?)
+                    INSERT INTO changes
+                        (job_id, entry_id, \(EntryColumns.list), vector, half_precision, vector_offset, vector_dim)
+                    VALUES (?, ?, \(EntryColumns.placeholders), x'', ?, ?, ?)
                     """)
             for change in entries {
                 var id = change.entry.id
@@ -111,7 +166,8 @@ package final class PendingChanges: Sendable {
                 try statement.execute(
                     arguments: StatementArguments(
                         [job, id] + EntryColumns.arguments(change.entry.fields)
-                            + [Self.bytes(change.vector, half: change.isHalfPrecision), change.isHalfPrecision]))
+                            + [change.isHalfPrecision, offset, change.vector.count]))
+                offset += Int64(change.vector.count * (change.isHalfPrecision ? 2 : 4))
             }
         }
     }
@@ -125,13 +181,15 @@ package final class PendingChanges: Sendable {
 
     /// Drops the batch of a job that did not commit; with `evenCommitted`, also one that did and is in no version.
     package func discard(job: String, evenCommitted: Bool = false) throws {
-        try pool.write { database in
+        let isGone = try pool.write { database in
             let committed = try Bool.fetchOne(
                 database, sql: "SELECT committed FROM batches WHERE job_id = ?", arguments: [job])
-            guard let committed, evenCommitted || !committed else { return }
+            guard let committed, evenCommitted || !committed else { return false }
             try database.execute(sql: "DELETE FROM changes WHERE job_id = ?", arguments: [job])
             try database.execute(sql: "DELETE FROM batches WHERE job_id = ?", arguments: [job])
+            return true
         }
+        if isGone { try removeFiles(ofJobs: [job]) }
     }
 
     /// Jobs whose batch never committed, after a crash.
@@ -166,12 +224,12 @@ package final class PendingChanges: Sendable {
         try pool.read { database in
             let statement = try database.cachedStatement(
                 sql: """
-                    SELECT entry_id, \(EntryColumns.list), vector, half_precision FROM \(Self.committed)
+                    SELECT \(Self.columns) FROM \(Self.committed)
                     WHERE external_id = ? ORDER BY sequence DESC LIMIT 1
                     """)
             var found: [String: PendingEntry] = [:]
             for externalID in externalIDs {
-                found[externalID] = try Row.fetchOne(statement, arguments: [externalID]).map(Self.pendingEntry)
+                found[externalID] = try Row.fetchOne(statement, arguments: [externalID]).map(pendingEntry)
             }
             return found
         }
@@ -193,12 +251,12 @@ package final class PendingChanges: Sendable {
             let cursor = try Row.fetchCursor(
                 database,
                 sql: """
-                    SELECT entry_id, \(EntryColumns.list), vector, half_precision FROM changes
+                    SELECT \(Self.columns) FROM changes
                     WHERE sequence IN (
                         SELECT max(sequence) FROM \(Self.committed) WHERE sequence <= ? GROUP BY entry_id)
                     ORDER BY entry_id
                     """, arguments: [sequence])
-            while let row = try cursor.next() { try body(Self.pendingEntry(row)) }
+            while let row = try cursor.next() { try body(pendingEntry(row)) }
         }
     }
 
@@ -213,17 +271,20 @@ package final class PendingChanges: Sendable {
 
     /// Forgets committed changes up to `sequence`: they are in a version now.
     package func consume(through sequence: Int64) throws {
-        try pool.write { database in
+        let gone = try pool.write { database in
             try database.execute(
                 sql: """
                     DELETE FROM changes WHERE sequence <= ? AND job_id IN (SELECT job_id FROM batches WHERE committed = 1)
                     """, arguments: [sequence])
-            try database.execute(
+            return try String.fetchAll(
+                database,
                 sql: """
                     DELETE FROM batches WHERE committed = 1
                         AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.job_id = batches.job_id)
+                    RETURNING job_id
                     """)
         }
+        try removeFiles(ofJobs: gone)
         // Gives the space back; that may wait while somebody reads.
         pool.writeWithoutTransaction { database in
             _ = try? database.checkpoint(.truncate)
@@ -233,17 +294,37 @@ package final class PendingChanges: Sendable {
     private static let committed =
         "(SELECT changes.* FROM changes JOIN batches USING (job_id) WHERE batches.committed = 1)"
 
-    private static func pendingEntry(_ row: Row) throws -> PendingEntry {
-        let isHalf: Bool = row[9]
+    private static let columns =
+        "entry_id, \(EntryColumns.list), half_precision, vector_offset, vector_dim, job_id, vector"
+
+    private func pendingEntry(_ row: Row) throws -> PendingEntry {
+        let isHalf: Bool = row[8]
+        let vector =
+            if let offset: Int64 = row[9] {
+                try vectors(ofJob: row[11]).vector(at: offset, dim: row[10], half: isHalf)
+            } else {
+                try row.withUnsafeData(atIndex: 12) { Self.vector($0 ?? Data(), half: isHalf) }
+            }
         return PendingEntry(
-            entry: Entry(id: row[0], fields: try EntryColumns.fields(row, offset: 1)),
-            vector: try row.withUnsafeData(atIndex: 8) { vector($0 ?? Data(), half: isHalf) }, isHalfPrecision: isHalf)
+            entry: Entry(id: row[0], fields: try EntryColumns.fields(row, offset: 1)), vector: vector,
+            isHalfPrecision: isHalf)
     }
 
-    private static func bytes(_ vector: [Float], half: Bool) -> Data {
-        half ? vector.map(Float16.init).withUnsafeBytes { Data($0) } : vector.withUnsafeBytes { Data($0) }
+    /// The vectors end to end, each as it is kept.
+    private static func bytes(_ entries: [PendingEntry]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(entries.reduce(0) { $0 + $1.vector.count * 4 })
+        for entry in entries {
+            if entry.isHalfPrecision {
+                entry.vector.map(Float16.init).withUnsafeBytes { bytes += $0 }
+            } else {
+                entry.vector.withUnsafeBytes { bytes += $0 }
+            }
+        }
+        return bytes
     }
 
+    /// A vector that the first release kept in the database.
     private static func vector(_ bytes: Data, half: Bool) -> [Float] {
         bytes.withUnsafeBytes { bytes in
             if half {

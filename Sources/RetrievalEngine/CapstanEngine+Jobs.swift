@@ -236,11 +236,17 @@ extension CapstanEngine {
         let sources = try [rows, vectors].compactMap { try $0.map(SourceStamp.init(path:)) }
         let numpy = try vectors.map { try numpyFile(of: $0, job: job.id) }
         let encoder = try vectors == nil ? rowEncoder(of: key) : nil
+        var report = ImportReport(
+            format: options.format, vectors: numpy?.origin ?? .rows, dim: key.dim, dryRun: options.dryRun,
+            notes: numpy?.notes ?? [])
         let outcome = try ImportReading(
             job: job.id, key: key, rows: rows, vectors: numpy?.path, options: options, sources: sources,
             pending: pending, base: base, encoder: encoder,
             rejects: directory.rejects(job: job.id, datastore: job.datastore)
-        ) { [self] in
+        ) { [self] format in
+            report.format = format
+            try catalog.update(job: job.id, report: report)
+        } checkpoint: { [self] in
             try checkpoint(job.id)
         } onProgress: { [self] tally, progress in
             try catalog.update(job: job.id, tally: tally, progress: progress)
@@ -248,9 +254,7 @@ extension CapstanEngine {
         if let revision = encoder?.revision, !options.dryRun {
             try catalog.setEncoderRevision(revision, ofKey: key.name, of: datastore.name)
         }
-        var report = ImportReport(
-            format: outcome.format, vectors: numpy?.origin ?? outcome.vectors, dim: key.dim, dryRun: options.dryRun,
-            notes: numpy?.notes ?? [])
+        if outcome.vectors == .encoder { report.vectors = .encoder }
         if options.dryRun {
             report.estimate(outcome, key: key, base: base, waiting: try pending.count())
         }

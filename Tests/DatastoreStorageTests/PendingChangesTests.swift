@@ -2,6 +2,7 @@ import DatastoreCore
 import DatastoreStorage
 import Foundation
 import GRDB
+import Migrations
 import TestSupport
 import Testing
 
@@ -262,6 +263,71 @@ struct PendingChangesTests {
         try pending.stage([change("b")], job: "one")
         try pending.commit(job: "one")
         #expect(try entries().map(\.entry.fields.text) == ["b"])
+    }
+
+    private var vectorFiles: [String] {
+        get throws { try FileManager.default.contentsOfDirectory(atPath: folder.file("pending").path).sorted() }
+    }
+
+    @Test func filesOfVectorsGoWithTheirChanges() throws {
+        try put([change("a")], job: "one")
+        try put([change("b"), change("c", vector: [3, 4])], job: "two")
+        try pending.begin(job: "three")
+        try pending.stage([change("d")], job: "three")
+        #expect(try vectorFiles == ["one.vectors", "three.vectors", "two.vectors"])
+        try pending.discard(job: "three")
+        #expect(try vectorFiles == ["one.vectors", "two.vectors"])
+        // Sequence 2 is the first of two: the file stays for the other.
+        try pending.consume(through: 2)
+        #expect(try vectorFiles == ["two.vectors"])
+        #expect(try entries().map(\.vector) == [[3, 4]])
+        try pending.consume(through: 3)
+        #expect(try vectorFiles == [])
+    }
+
+    @Test func filesThatACrashLeftGoAtTheNextStart() throws {
+        try put([change("a")], job: "one")
+        try pending.close()
+        _ = try folder.write("pending/gone.vectors", Data(count: 8))
+        // Bytes behind those that the database knows: of a batch that never was.
+        let handle = try FileHandle(forWritingTo: folder.file("pending/one.vectors"))
+        try handle.seekToEnd()
+        try handle.write(contentsOf: Data(repeating: 0xFF, count: 12))
+        try handle.close()
+        let again = try PendingChanges(folder.file("pending.sqlite"))
+        #expect(try vectorFiles == ["one.vectors"])
+        #expect(try entries(of: again).map(\.vector) == [[1, 2]])
+        try again.close()
+    }
+
+    @Test func aVectorThatIsNotThereIsAnErrorAndNotANumber() throws {
+        try put([change("a"), change("b")], job: "one")
+        try #require(truncate(folder.file("pending/one.vectors").path, 12) == 0)
+        expectError(.storageFailed) { try entries() }
+    }
+
+    @Test func changesOfTheFirstReleaseAreRead() throws {
+        let url = folder.file("first.sqlite")
+        let queue = try DatabaseQueue(path: url.path)
+        var migrator = DatabaseMigrator()
+        let initial = try #require(Migration.pending.first)
+        migrator.registerMigration(initial.name) { try $0.execute(sql: initial.sql) }
+        try migrator.migrate(queue)
+        try queue.write { database in
+            let floats = [Float(1), 2].withUnsafeBytes { Data($0) }
+            let halves = [Float16(3), 4].withUnsafeBytes { Data($0) }
+            try database.execute(
+                sql: """
+                    INSERT INTO batches VALUES ('j', 1);
+                    INSERT INTO changes (job_id, entry_id, text, vector, half_precision) VALUES ('j', 1, 'a', ?, 0);
+                    INSERT INTO changes (job_id, entry_id, text, vector, half_precision) VALUES ('j', 2, 'b', ?, 1);
+                    """, arguments: [floats, halves])
+        }
+        try queue.close()
+        let first = try PendingChanges(url)
+        #expect(try entries(of: first).map(\.vector) == [[1, 2], [3, 4]])
+        #expect(try entries(of: first).map(\.isHalfPrecision) == [false, true])
+        try first.close()
     }
 
     @Test func aCommittedBatchIsDroppedOnlyWhenAskedTo() throws {

@@ -66,6 +66,44 @@ struct ImportRunTests {
         }
     }
 
+    @Test(arguments: EncoderEndpoint.Dialect.allCases)
+    func aPictureIsAskedWithWhereTheEncoderTakesPictures(dialect: EncoderEndpoint.Dialect) async throws {
+        let harness = try EngineHarness()
+        try await HashingEncoder.with { encoder in
+            var configuration = harness.configuration
+            let argument = "words=\(dialect.rawValue)+\(encoder.url)"
+            configuration.encoders = [try EncoderEndpoint(argument: argument, apiKey: nil)]
+            try await harness.run(configuration) { engine in
+                try await engine.create("d", dim: HashingEncoder.dim, encoder: Self.encoder)
+                let rows = Data("a red bus in the city\na dog on a beach\n".utf8)
+                _ = try await engine.ended(engine.submit(rows, into: "d"))
+                try await engine.bind("street", "d")
+                let picture = HashingEncoder.picture(of: "a dog at the beach")
+                let uri = try QueryImage(data: picture).dataURI
+                for text in [uri, picture.base64EncodedString()] {
+                    let question = QueryRequest(query: .image(text), options: QueryOptions(k: 1))
+                    if dialect == .openai {
+                        await expectError(.invalidValue) { try await engine.answer(question, of: "street") }
+                    } else {
+                        let answer = try await engine.answer(question, of: "street")
+                        #expect(answer.results.map(\.text) == ["a dog on a beach"])
+                    }
+                }
+                for (bad, code) in [
+                    ("http://127.0.0.1/a.png", ErrorCode.invalidValue), ("%", .invalidBase64), ("AAAA", .invalidValue),
+                    ("data:image/png,x", .invalidValue),
+                ] {
+                    await expectError(code) {
+                        try await engine.answer(QueryRequest(query: .image(bad)), of: "street")
+                    }
+                }
+                await expectError(.missingField) {
+                    try await engine.answer(QueryRequest(query: .text(" ")), of: "street")
+                }
+            }
+        }
+    }
+
     @Test func anEncoderOfAnotherRevisionMakesNoVectorsAndAnswersNoQuestion() async throws {
         let harness = try EngineHarness()
         try await HashingEncoder.with { encoder in
@@ -226,6 +264,27 @@ struct ImportRunTests {
                 let next = try await engine.ended(engine.submit(Self.captions(5), into: "d"))
                 #expect(next.state == .succeeded)
                 #expect(try await engine.datastore("d").entries == 5)
+            }
+        }
+    }
+
+    @Test func importsIntoOneDatastoreQueueAndIntoTwoRunSideBySide() async throws {
+        let harness = try EngineHarness()
+        try await HashingEncoder.with { encoder in
+            try await harness.run(Self.configuration(harness, encoder)) { engine in
+                try await engine.create("d", dim: HashingEncoder.dim, encoder: Self.encoder)
+                try await engine.create("e")
+                encoder.hold(after: 0)
+                let first = try await engine.submit(Self.captions(10), into: "d")
+                let second = try await engine.submit(Self.captions(10, from: 10), into: "d")
+                try await engine.importRows(TestRow.several(10, seed: 1), into: "e")
+                // The other datastore has its version; of this one, one import runs and one waits.
+                #expect(try await engine.job(first.id).state == .running)
+                #expect(try await engine.job(second.id).state == .queued)
+                encoder.resume()
+                #expect(try await engine.ended(first).version == 1)
+                #expect(try await engine.ended(second).version == 2)
+                #expect(try await engine.datastore("d").entries == 20)
             }
         }
     }

@@ -1,5 +1,5 @@
 package import DatastoreCore
-import Foundation
+package import Foundation
 import Hummingbird
 import Logging
 import NIOCore
@@ -80,9 +80,36 @@ package final class HashingEncoder: Sendable {
         return vector.map { $0 / length }
     }
 
+    /// A picture as this encoder sees it: what is written behind the first bytes of a PNG file.
+    package static func picture(of text: String) -> Data { pictureStart + Data(text.utf8) }
+
+    private static let pictureStart = Data([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])
+
+    /// A question for texts, for pictures as infinity takes them, or for one picture as vLLM does.
     private struct Question: Decodable {
+        struct Message: Decodable {
+            struct Part: Decodable {
+                struct Address: Decodable { var url: String }
+                enum CodingKeys: String, CodingKey { case address = "image_url" }
+                var address: Address
+            }
+            var content: [Part]
+        }
         var model: String
-        var input: [String]
+        var input: [String]?
+        var modality: String?
+        var messages: [Message]?
+
+        var texts: [String] {
+            if let messages { return messages.flatMap(\.content).map { Self.text(ofDataURI: $0.address.url) } }
+            return modality == "image" ? (input ?? []).map(Self.text) : input ?? []
+        }
+
+        private static func text(ofDataURI uri: String) -> String {
+            let base64 = uri.split(separator: ",").last.map(String.init) ?? ""
+            let bytes = Data(base64Encoded: base64) ?? Data()
+            return String(decoding: bytes.dropFirst(pictureStart.count), as: UTF8.self)
+        }
     }
 
     private struct Answer: Encodable {
@@ -115,19 +142,19 @@ package final class HashingEncoder: Sendable {
         let body = try await request.body.collect(upTo: 16 << 20)
         let question = try JSONDecoder().decode(Question.self, from: Data(body.readableBytesView))
         guard question.model == Self.model else { return Response(status: .notFound) }
-        while isHeld(question.input.count) { try await Task.sleep(for: .milliseconds(5)) }
+        while isHeld(question.texts.count) { try await Task.sleep(for: .milliseconds(5)) }
         let (fails, revision) = state.withLock { state in
             if state.failures > 0 {
                 state.failures -= 1
                 return (true, String?.none)
             }
-            state.texts += question.input
+            state.texts += question.texts
             return (false, state.revision)
         }
         if fails { return Response(status: .serviceUnavailable) }
         let answer = Answer(
             model: Self.model, revision: revision,
-            data: question.input.enumerated().map {
+            data: question.texts.enumerated().map {
                 Answer.Embedding(index: $0, embedding: QueryVectors.base64(Self.vector(of: $1)))
             })
         return Response(

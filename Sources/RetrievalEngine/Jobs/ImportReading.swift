@@ -22,6 +22,8 @@ struct ImportReading {
     /// Makes the vectors of rows that come without; nil when the datastore names no encoder.
     let encoder: RowEncoder?
     let rejects: URL
+    /// Called once the form of the rows is known.
+    let onForm: (ImportFormat) throws -> Void
     /// Called between rows; throws to stop the import.
     let checkpoint: () throws -> Void
     /// Called after batches.
@@ -30,7 +32,6 @@ struct ImportReading {
     /// What the reading came to.
     struct Outcome {
         var tally: ImportTally
-        var format: ImportFormat
         /// Where the vectors came from, a file being a file.
         var vectors: VectorOrigin
         /// Bytes of the texts and what is known of them, of accepted and replaced rows.
@@ -65,12 +66,13 @@ struct ImportReading {
     private func read(from position: inout ImportPosition) throws -> Outcome {
         let reader = try ImportReader(
             rowsPath: rows, vectorsPath: vectors, key: key, options: options, encodes: encoder != nil)
+        try onForm(reader.format)
         try skip(position.rows, of: reader)
         let rejected = try RejectFile(rejects, keeping: position.rejectBytes)
         var pace = Pace(reader)
         if let revision = position.encoderRevision { encoder?.revision = revision }
         var outcome = Outcome(
-            tally: position.tally, format: reader.format, vectors: vectors == nil ? .rows : .file, textBytes: 0)
+            tally: position.tally, vectors: vectors == nil ? .rows : .file, textBytes: 0)
         var batch: [ImportRow] = []
         while let record = try reader.next() {
             switch record {
