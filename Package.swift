@@ -88,10 +88,12 @@ let package = Package(
             name: "CapstanServer",
             dependencies: [
                 "DatastoreCore", "DatastoreStorage", "RetrievalEngine",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "_NIOFileSystem", package: "swift-nio"),
             ],
             resources: [.embedInCode("Resources/openapi.yaml")],

@@ -17,6 +17,10 @@
 
 #include <cxxabi.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <csignal>
+#include <sys/prctl.h>
+#endif
 
 #include <cmath>
 #include <cstdio>
@@ -97,6 +101,15 @@ cfaiss_status cfaiss_index_create(int32_t dim, const char *description, cfaiss_i
         std::unique_ptr<faiss::Index> made(faiss::index_factory(dim, description, faiss::METRIC_INNER_PRODUCT));
         *index = new cfaiss_index{std::move(made)};
     });
+}
+
+int cfaiss_stay_with_parent(void) {
+#ifdef __linux__
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
+    return getppid() == 1 ? -1 : 0;
+#else
+    return 0;
+#endif
 }
 
 cfaiss_status cfaiss_index_reserve(cfaiss_index *index, int64_t count, cfaiss_message message) {

@@ -13,7 +13,9 @@ struct QueryParameters {
         if let unknown = values.first(where: { !allowed.contains($0.name) }) {
             throw DatastoreError.field(
                 .unknownField, unknown.name,
-                "not an option here; expected one of \(allowed.sorted().joined(separator: ", "))")
+                allowed.isEmpty
+                    ? "no options are read here; with a JSON body they are its fields"
+                    : "not an option here; expected one of \(allowed.sorted().joined(separator: ", "))")
         }
     }
 

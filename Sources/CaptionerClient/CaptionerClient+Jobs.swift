@@ -39,12 +39,20 @@ extension CaptionerClient {
         _ id: String, onUpdate: (@Sendable (JobInfo) -> Void)? = nil
     ) async throws -> JobInfo {
         while true {
-            for try await job in events(of: id) {
-                onUpdate?(job)
-                if job.state.isFinal { return job }
+            do {
+                for try await job in events(of: id) {
+                    onUpdate?(job)
+                    if job.state.isFinal { return job }
+                }
+            } catch let error as CaptionerError where error.kind == .unreachable || error.kind == .timedOut {
+                // The stream broke off. Whether there still is a daemon, and a job, asking says.
             }
-            // The daemon stops. It may be back soon; when it is not, asking again says so.
             try await Task.sleep(for: .milliseconds(500))
+            let job = try await job(id)
+            if job.state.isFinal {
+                onUpdate?(job)
+                return job
+            }
         }
     }
 

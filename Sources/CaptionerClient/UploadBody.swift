@@ -58,7 +58,12 @@ struct UploadBody: Sendable {
             throw CaptionerError(unreadable: file, String(cString: strerror(errno)))
         }
         guard info.st_mode & S_IFMT == S_IFREG else {
-            throw CaptionerError(unreadable: file, "not a regular file, whose size is known before it is sent")
+            let isFolder = info.st_mode & S_IFMT == S_IFDIR
+            throw CaptionerError(
+                unreadable: file,
+                isFolder
+                    ? "a folder; give one file of it, or convert clip-retrieval's folders with Tools/python/capstan-convert"
+                    : "not a regular file, whose size is known before it is sent")
         }
         return .file(file, length: Int64(info.st_size))
     }

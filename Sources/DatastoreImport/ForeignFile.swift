@@ -108,7 +108,9 @@ enum ForeignFile {
         switch self {
         case .gzip, .otherCompression: "unpack it first"
         case .utf16: "save it as UTF-8"
-        case .zip: "unpack it first, or convert it with Tools/python/capstan-convert"
+        case .zip: "unpack it first; vectors of an .npz are its .npy files"
+        case .parquet:
+            "save its columns as CSV or NDJSON; Tools/python/capstan-convert reads clip-retrieval's folders of them"
         default: "convert it with Tools/python/capstan-convert"
         }
     }

@@ -31,7 +31,8 @@ extension Catalog {
         }
     }
 
-    /// The job that was made with an idempotency key; nil, and the key stands for `id`, when there is none.
+    /// The job that was made with an idempotency key; nil, and the key stands for `id`, when there is none or it came to
+    /// nothing.
     private static func job(
         of key: Submission.Idempotency, _ datastore: String, _ id: String, _ now: Date, _ database: Database
     ) throws -> JobInfo? {
@@ -50,6 +51,15 @@ extension Catalog {
             return nil
         }
         let job: String = known["job_id"]
+        let state = try String.fetchOne(database, sql: "SELECT state FROM jobs WHERE id = ?", arguments: [job])
+        guard state != JobState.failed.rawValue, state != JobState.cancelled.rawValue else {
+            // Nothing of it was kept, so the request may come again.
+            try database.execute(
+                sql:
+                    "UPDATE idempotency_keys SET fingerprint = ?, job_id = ?, created_at = ? WHERE datastore = ? AND key = ?",
+                arguments: [key.fingerprint, id, now.milliseconds, datastore, key.key])
+            return nil
+        }
         guard known["fingerprint"] == key.fingerprint else {
             throw DatastoreError(
                 .idempotencyConflict,
@@ -117,20 +127,20 @@ extension Catalog {
         }
     }
 
-    /// Asks a job to stop. One that waits ends at once, one that runs is marked.
+    /// Asks a job to stop. One that never ran ends at once; one that runs, or has run before an interruption, is marked.
     ///
     /// - Throws: `unknown_job`, `job_ended`.
     package func cancel(job id: String, at now: Date) throws -> JobInfo {
         try pool.write { database in
             let job = try Self.existingJob(id, database)
             guard !job.state.isFinal else {
-                throw DatastoreError(.jobEnded, "job \"\(id)\" has ended already: it \(job.state.rawValue)")
+                throw DatastoreError(.jobEnded, "job \"\(id)\" has ended already, \(job.state.rawValue)")
             }
             try database.execute(
                 sql: """
                     UPDATE jobs SET cancel_requested = 1,
-                        finished_at = CASE WHEN state = 'queued' THEN ? END,
-                        state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
+                        finished_at = CASE WHEN state = 'queued' AND resumed = 0 THEN ? END,
+                        state = CASE WHEN state = 'queued' AND resumed = 0 THEN 'cancelled' ELSE state END
                     WHERE id = ?
                     """, arguments: [now.milliseconds, id])
             return try Self.existingJob(id, database)

@@ -24,22 +24,29 @@ package struct ImportPosition: Codable, Sendable, Hashable {
     package var rejectBytes: Int64 = 0
     /// Revision of the encoder that made vectors of these rows.
     package var encoderRevision: String?
+    /// Whether an encoder made vectors of them.
+    package var isEncoded = false
     /// The files that are read, as they were when the reading began.
     package var sources: [SourceStamp] = []
 
     package init() {}
 }
 
-/// A file by name, size and time of its last change: enough to tell that it is no longer what it was.
+/// A file by name, size, place and times of its last changes: enough to tell that it is no longer what it was.
 package struct SourceStamp: Codable, Sendable, Hashable {
     package var name: String
     package var bytes: Int64
     /// Nanoseconds since 1970.
     package var modifiedAt: Int64
+    /// Of the content or of what the file system knows of it: nanoseconds since 1970.
+    package var changedAt: Int64
+    package var inode: UInt64
 
-    package init(name: String, bytes: Int64, modifiedAt: Int64) {
+    package init(name: String, bytes: Int64, modifiedAt: Int64, changedAt: Int64, inode: UInt64) {
         self.name = name
         self.bytes = bytes
         self.modifiedAt = modifiedAt
+        self.changedAt = changedAt
+        self.inode = inode
     }
 }

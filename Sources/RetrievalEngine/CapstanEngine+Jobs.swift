@@ -32,19 +32,20 @@ extension CapstanEngine {
 
     /// Queues an import of files that were uploaded to `stageUpload`'s folder.
     ///
-    /// - Parameter idempotencyKey: the same upload under the same key is one import: the job that was made first is
-    ///   returned, and the files that came again go.
+    /// - Parameters:
+    ///   - rows: synced to disk already, as `vectors` is.
+    ///   - digests: of the files, for the fingerprint of the request.
+    ///   - idempotencyKey: the same upload under the same key is one import: the job that was made first is returned,
+    ///     and the files that came again go.
     /// - Throws: `unknown_datastore`, `idempotency_conflict`.
     package func submitUpload(
-        job: String, datastore: String, rows: URL, vectors: URL?, options: ImportOptions, by: String? = nil,
-        idempotencyKey: String? = nil
+        job: String, datastore: String, rows: URL, vectors: URL?, digests: [String], options: ImportOptions,
+        by: String? = nil, idempotencyKey: String? = nil
     ) async throws -> JobInfo {
         try await control { [self] in
             let submission = try Submission(by: by, idempotencyKey) {
-                let files = try [rows, vectors].compactMap { try $0.map(FileDigest.of) }
-                return try WireJSON.encode(UploadFingerprint(files: files.map(\.sha256), options: options))
+                try WireJSON.encode(UploadFingerprint(files: digests, options: options))
             }
-            for file in [rows, vectors].compactMap(\.self) { try DurableFiles.sync(file) }
             try DurableFiles.sync(directory.staging(job: job))
             try DurableFiles.sync(directory.staging)
             let request = JobRequest.importUpload(
@@ -100,10 +101,14 @@ extension CapstanEngine {
     private func submit(
         _ id: String, _ datastore: String, _ request: JobRequest, _ submission: Submission
     ) throws -> JobInfo {
-        let info = try catalog.createJob(
-            id: id, datastore: datastore, request: request, submission: submission, at: Date())
-        if info.id == id { jobs.submit(JobQueue.Job(id: id, datastore: datastore)) }
-        return info
+        // Queued in the order of their numbers, in which they go on after a restart: a job that has read a part must not
+        // be overtaken by one that came after it.
+        try submitting.withLock { _ in
+            let info = try catalog.createJob(
+                id: id, datastore: datastore, request: request, submission: submission, at: Date())
+            if info.id == id { jobs.submit(JobQueue.Job(id: id, datastore: datastore)) }
+            return info
+        }
     }
 
     /// Asks a job to stop: at once when it waits, else within moments. What it has read is dropped, and the datastore
@@ -153,7 +158,9 @@ extension CapstanEngine {
             let started = ContinuousClock.now
             defer { cancelled.withLock { _ = $0.remove(job.id) } }
             do {
-                guard try !catalog.job(job.id).state.isFinal else { return }
+                let now = try catalog.job(job.id)
+                guard !now.state.isFinal else { return }
+                if now.cancelRequested { return drop(job.id, of: job.datastore) }
                 try perform(catalog.request(ofJob: job.id), of: job)
                 try? DurableFiles.remove(directory.staging(job: job.id))
                 logger.info(
@@ -171,6 +178,8 @@ extension CapstanEngine {
                 logger.notice("job cancelled", metadata: ["job": "\(job.id)", "datastore": "\(job.datastore)"])
             } catch {
                 let failure = failure(error, of: job)
+                // What an earlier run has read and not committed.
+                try? pendingChanges(job.datastore).discard(job: job.id)
                 try? DurableFiles.remove(directory.staging(job: job.id))
                 try? catalog.finish(job: job.id, state: .failed, error: failure, at: Date())
                 logger.warning(
@@ -185,12 +194,18 @@ extension CapstanEngine {
 
     /// Ends a job that was asked to stop; nothing of it is kept.
     func drop(_ job: String, of datastore: String) {
-        do {
-            try pendingChanges(datastore).discard(job: job, evenCommitted: true)
-            try DurableFiles.remove(directory.staging(job: job))
-            try catalog.finish(job: job, state: .cancelled, error: nil, at: Date())
-        } catch {
-            logger.error("a cancelled job was not cleared away", metadata: ["job": "\(job)", "error": "\(error)"])
+        let steps: [() throws -> Void] = [
+            { [self] in try pendingChanges(datastore).discard(job: job, evenCommitted: true) },
+            { [self] in try DurableFiles.remove(directory.staging(job: job)) },
+            // Whatever the others did: nobody waits for ever.
+            { [self] in try catalog.finish(job: job, state: .cancelled, error: nil, at: Date()) },
+        ]
+        for step in steps {
+            do {
+                try step()
+            } catch {
+                logger.error("a cancelled job left something", metadata: ["job": "\(job)", "error": "\(error)"])
+            }
         }
     }
 
@@ -233,28 +248,33 @@ extension CapstanEngine {
         }
         try catalog.start(job: job.id, phase: .reading, at: Date())
         let base = try catalog.latestVersion(of: job.datastore).map { try open($0.id) }
-        let sources = try [rows, vectors].compactMap { try $0.map(SourceStamp.init(path:)) }
+        let stamps = { try [rows, vectors].compactMap { try $0.map(SourceStamp.init(path:)) } }
         let numpy = try vectors.map { try numpyFile(of: $0, job: job.id) }
         let encoder = try vectors == nil ? rowEncoder(of: key) : nil
         var report = ImportReport(
             format: options.format, vectors: numpy?.origin ?? .rows, dim: key.dim, dryRun: options.dryRun,
             notes: numpy?.notes ?? [])
         let outcome = try ImportReading(
-            job: job.id, key: key, rows: rows, vectors: numpy?.path, options: options, sources: sources,
-            pending: pending, base: base, encoder: encoder,
+            job: job.id, key: key, rows: rows, vectors: numpy?.path, options: options, sources: stamps(),
+            sourcesNow: stamps, pending: pending, base: base, encoder: encoder,
             rejects: directory.rejects(job: job.id, datastore: job.datastore)
         ) { [self] format in
             report.format = format
             try catalog.update(job: job.id, report: report)
+        } beforeCommit: { [self] in
+            guard let revision = encoder?.revision else { return }
+            try catalog.setEncoderRevision(revision, ofKey: key.name, of: datastore.name)
         } checkpoint: { [self] in
             try checkpoint(job.id)
         } onProgress: { [self] tally, progress in
             try catalog.update(job: job.id, tally: tally, progress: progress)
         }.run()
-        if let revision = encoder?.revision, !options.dryRun {
-            try catalog.setEncoderRevision(revision, ofKey: key.name, of: datastore.name)
-        }
         if outcome.vectors == .encoder { report.vectors = .encoder }
+        if let base, outcome.withoutID > 0 {
+            report.notes.append(
+                "\(outcome.withoutID) rows have no id: they were added beside the \(base.manifest.entries) entries that "
+                    + "were there, and would be once more by the same import")
+        }
         if options.dryRun {
             report.estimate(outcome, key: key, base: base, waiting: try pending.count())
         }
@@ -279,7 +299,8 @@ extension CapstanEngine {
             }
             let folder = directory.staging(job: job)
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-            let numpy = folder.appending(path: "index.npy")
+            // A name of its own for each attempt: the process of one that was killed may still write.
+            let numpy = folder.appending(path: "index-\(Self.newJobID()).npy")
             let summary = try IndexExtraction(executable: executable).run(index: vectors, output: numpy.path) {
                 try checkpoint(job)
             }
@@ -291,7 +312,7 @@ extension CapstanEngine {
     /// - Throws: `encoder_not_configured` when the daemon does not know the encoder that the key names.
     private func rowEncoder(of key: KeySpec) throws -> RowEncoder? {
         guard let encoder = key.encoder, let name = encoder.endpoint else { return nil }
-        return RowEncoder(try encoderClient(name), key: key, encoder: encoder)
+        return RowEncoder(try rowEncoder(name), key: key, encoder: encoder)
     }
 
     private func build(_ job: JobQueue.Job) throws {
@@ -397,7 +418,9 @@ extension SourceStamp {
         }
         self.init(
             name: url.lastPathComponent, bytes: Int64(info.st_size),
-            modifiedAt: Int64(info.st_mtim.tv_sec) * 1_000_000_000 + Int64(info.st_mtim.tv_nsec))
+            modifiedAt: Int64(info.st_mtim.tv_sec) * 1_000_000_000 + Int64(info.st_mtim.tv_nsec),
+            changedAt: Int64(info.st_ctim.tv_sec) * 1_000_000_000 + Int64(info.st_ctim.tv_nsec),
+            inode: UInt64(info.st_ino))
     }
 }
 

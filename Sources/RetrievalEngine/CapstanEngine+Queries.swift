@@ -73,8 +73,13 @@ extension CapstanEngine {
     /// The vector of a question.
     private func vector(of input: QueryInput, _ domain: DomainSnapshot) async throws -> QueryVectors {
         switch input {
-        case .text(let text): return try await QueryEncoder(domain, encoderClient).vector(of: text)
-        case .image(let text): return try await QueryEncoder(domain, encoderClient).vector(of: QueryImage(text: text))
+        case .text(let text):
+            let encoder = try QueryEncoder(domain, questionEncoder)
+            return try await encoding { try await encoder.vector(of: text) }
+        case .image(let text):
+            let encoder = try QueryEncoder(domain, questionEncoder)
+            let image = try QueryImage(text: text)
+            return try await encoding { try await encoder.vector(of: image) }
         case .vector, .vectorBase64, .vectors: return try input.single()
         }
     }

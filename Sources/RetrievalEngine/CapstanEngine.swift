@@ -19,6 +19,8 @@ package final class CapstanEngine: Service {
     let jobs = JobQueue()
     /// Held over each catalog transaction that changes what queries see, and over the swap that follows.
     let changes = Mutex<Void>(())
+    /// Held while a job is made and queued.
+    let submitting = Mutex<Void>(())
     /// Running jobs that were asked to stop.
     let cancelled = Mutex<Set<String>>([])
 
@@ -29,7 +31,10 @@ package final class CapstanEngine: Service {
     private let controlPool: BlockingPool
     private let jobPool: BlockingPool
     private let pending = Mutex<[String: PendingChanges]>([:])
-    private let encoders: [String: EncoderClient]
+    /// Encoders of rows, and of questions, by name.
+    private let encoders: [String: (rows: EncoderClient, questions: EncoderClient)]
+    /// Questions that an encoder works on now.
+    private let encodingCount = Atomic<Int>(0)
     private let startedAt = Date()
     private let stopDeadline = Mutex<ContinuousClock.Instant?>(nil)
 
@@ -53,7 +58,8 @@ package final class CapstanEngine: Service {
         lock = try DirectoryLock(directory)
         catalog = try Catalog(directory.catalog)
         encoders = Dictionary(
-            configuration.encoders.map { ($0.name, EncoderClient($0)) }, uniquingKeysWith: { first, _ in first })
+            configuration.encoders.map { ($0.name, (EncoderClient($0), EncoderClient($0, policy: .question))) },
+            uniquingKeysWith: { first, _ in first })
         searchPool = BlockingPool(
             name: "search", threads: configuration.searchThreads, queueLimit: configuration.searchQueueLimit)
         controlPool = BlockingPool(name: "control", threads: 4, queueLimit: 256)
@@ -195,10 +201,27 @@ package final class CapstanEngine: Service {
 
     private static let jobNiceness: Int32 = 10
 
-    /// The encoder that the operator has configured under a name.
+    /// The encoder of rows that the operator has configured under a name.
     ///
     /// - Throws: `encoder_not_configured`.
-    func encoderClient(_ name: String) throws -> EncoderClient {
+    func rowEncoder(_ name: String) throws -> EncoderClient { try encoder(name).rows }
+
+    /// The same for questions: it gives up sooner.
+    func questionEncoder(_ name: String) throws -> EncoderClient { try encoder(name).questions }
+
+    /// Runs `body` as one of the bounded number of questions that encoders work on at a time.
+    ///
+    /// - Throws: `overloaded`.
+    func encoding<Value>(_ body: () async throws -> Value) async throws -> Value {
+        let ahead = encodingCount.wrappingAdd(1, ordering: .relaxed).oldValue
+        defer { encodingCount.wrappingSubtract(1, ordering: .relaxed) }
+        guard ahead < configuration.encodingLimit else {
+            throw DatastoreError(.overloaded, "\(ahead) questions wait for an encoder, the limit; retry")
+        }
+        return try await body()
+    }
+
+    private func encoder(_ name: String) throws -> (rows: EncoderClient, questions: EncoderClient) {
         guard let client = encoders[name] else {
             let known = encoders.keys.sorted().joined(separator: ", ")
             throw DatastoreError(
@@ -259,7 +282,10 @@ package final class CapstanEngine: Service {
         try await searchPool.shutdown()
         try await controlPool.shutdown()
         try await jobPool.shutdown()
-        for encoder in encoders.values { await encoder.shutdown() }
+        for encoder in encoders.values {
+            await encoder.rows.shutdown()
+            await encoder.questions.shutdown()
+        }
         try pending.withLock { open in
             for changes in open.values { try changes.close() }
             open = [:]

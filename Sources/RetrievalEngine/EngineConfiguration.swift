@@ -13,6 +13,8 @@ package struct EngineConfiguration: Sendable {
     package var searchThreads: Int
     /// Questions that may wait for a thread, per thread.
     package var searchQueueLimit: Int
+    /// Questions that may wait for encoders at a time.
+    package var encodingLimit = 256
     package var maximumK: Int
     /// Vectors or questions in one request.
     package var maximumBatch: Int

@@ -1,3 +1,4 @@
+internal import CFaiss
 import DatastoreCore
 import Foundation
 
@@ -25,11 +26,14 @@ package struct IndexFileLimits: Sendable, Equatable {
         outputBytes = atLeast(64, 4096)
     }
 
-    /// Holds this process to them, for good. It can open no file any more, either, nor leave a core behind.
+    /// Holds this process to them, and to its parent, for good. It can open no file any more, either, nor leave a core behind.
     ///
     /// - Throws: `internal_error` when a limit is refused.
     package func impose() throws {
         // A process has the mask of the thread that started it, and libdispatch's threads block most signals.
+        guard cfaiss_stay_with_parent() == 0 else {
+            throw DatastoreError(.internalError, "the process that asked for the vectors has ended")
+        }
         var none = sigset_t()
         sigemptyset(&none)
         sigprocmask(SIG_SETMASK, &none, nil)

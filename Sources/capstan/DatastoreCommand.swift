@@ -148,6 +148,7 @@ extension Encoder {
     /// The command line's form, with the preprocessing when it is known.
     fileprivate var shown: String {
         let name = revision.map { "\(model)@\($0)" } ?? model
-        return preprocessing.map { "\(name), preprocessing \($0)" } ?? name
+        return [name, preprocessing.map { "preprocessing \($0)" }, endpoint.map { "endpoint \($0)" }].compactMap(\.self)
+            .joined(separator: ", ")
     }
 }

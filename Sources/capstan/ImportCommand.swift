@@ -51,8 +51,8 @@ struct ImportCommand: DaemonCommand {
         transform: { try KeySpec(argument: $0) })
     var create: KeySpec?
 
-    @Option(help: "With --create: what the entries are.")
-    var kind = DatastoreKind.captions
+    @Option(help: "With --create: what the entries are. (default: captions)")
+    var kind: DatastoreKind?
 
     @OptionGroup var encoder: EncoderOptions
 
@@ -80,34 +80,68 @@ struct ImportCommand: DaemonCommand {
     @OptionGroup var connection: Connection
 
     func validate() throws {
-        guard create != nil || encoder.encoder == nil else {
-            throw ValidationError("--encoder goes with --create NAME:DIM; a datastore that exists has its encoder.")
+        guard create != nil || (encoder.encoder == nil && kind == nil) else {
+            throw ValidationError(
+                "--encoder and --kind go with --create NAME:DIM; a datastore that exists has its own.")
         }
     }
 
     func run() async throws {
         let start = ContinuousClock.now
         let client = try connection.client()
-        if let create, !dryRun { try await makeDatastore(found: create, client) }
+        let isNew = if let create { try await makeDatastore(found: create, client) } else { false }
         let progress = connection.json ? nil : ProgressLine(name)
         defer { progress?.end() }
         let job = try await startJob(client, progress: progress)
+        if idempotencyKey != nil, job.state.isFinal {
+            progress?.end()
+            StandardError.write("this import was done before under this key, at \(job.createdAt.shown)")
+        }
         if noWait {
             progress?.end()
             return try connection.show(job) { "job \($0.id) is \($0.state.rawValue); see: capstan jobs show \($0.id)" }
         }
         let done = try await ProgressLine.follow(job, client: client, progress: progress)
-        try connection.show(done) { $0.summary(duration: start.duration(to: .now)) }
+        try connection.show(done) { dryRun ? $0.details : $0.summary(duration: start.duration(to: .now)) }
+        if !connection.json { for note in done.report?.notes ?? [] { StandardError.write("note: \(printable(note))") } }
         if !connection.json, done.counts.rejected > 0 { try await sayFirstRejects(of: done, client: client) }
+        // A dry run changes nothing: a datastore that was made for it goes again.
+        if isNew, dryRun { try await client.deleteDatastore(name) }
         try done.throwUnlessSucceeded()
     }
 
-    /// Makes the datastore unless there is one of this name.
-    private func makeDatastore(found key: KeySpec, _ client: CaptionerClient) async throws {
+    /// Makes the datastore unless there is one of this name, which must be as it would be made.
+    ///
+    /// - Returns: whether it was made.
+    private func makeDatastore(found key: KeySpec, _ client: CaptionerClient) async throws -> Bool {
+        let wanted = encoder.applied(to: key)
         do {
             _ = try await client.createDatastore(
-                CreateDatastoreRequest(name: name, kind: kind, keys: [encoder.applied(to: key)]))
-        } catch let error as CaptionerError where error.code == .datastoreExists {}
+                CreateDatastoreRequest(name: name, kind: kind ?? .captions, keys: [wanted]))
+            return true
+        } catch let error as CaptionerError where error.code == .datastoreExists {
+            let there = try await client.datastore(name)
+            guard let key = there.keys.first else { return false }
+            var differences: [String] = []
+            if let kind, kind != there.kind { differences.append("kind \(there.kind.rawValue)") }
+            if (key.name, key.dim, key.metric) != (wanted.name, wanted.dim, wanted.metric) {
+                differences.append("key \(key.name):\(key.dim):\(key.metric.rawValue)")
+            }
+            if let encoder = wanted.encoder,
+                encoder.model != key.encoder?.model || encoder.endpoint != key.encoder?.endpoint
+                    || (encoder.revision != nil && encoder.revision != key.encoder?.revision)
+            {
+                let endpoint = key.encoder?.endpoint.map { " at endpoint \($0)" } ?? ""
+                differences.append("encoder \(key.encoder?.model ?? "none")\(endpoint)")
+            }
+            guard differences.isEmpty else {
+                throw DatastoreError(
+                    .datastoreExists,
+                    "datastore \"\(name)\" exists with \(differences.joined(separator: ", ")); import without --create, "
+                        + "choose another name, or remove it: capstan datastore delete \(name)")
+            }
+            return false
+        }
     }
 
     private func startJob(_ client: CaptionerClient, progress: ProgressLine?) async throws -> JobInfo {

@@ -57,6 +57,13 @@ struct ImportOptionFlags: ParsableArguments {
     @Flag(help: "Refuse a row of which image and text came before in the same import.")
     var dropDuplicates = false
 
+    func validate() throws {
+        let fields = columns.map(\.field)
+        if let twice = fields.first(where: { field in fields.count { $0 == field } > 1 }) {
+            throw ValidationError("--column \(twice) is given twice, expected each field once.")
+        }
+    }
+
     func options(build: Bool, strict: Bool, dryRun: Bool) throws -> ImportOptions {
         let options = ImportOptions(
             build: build, strict: strict, dryRun: dryRun, format: format, splits: splits, captionText: captionText,

@@ -37,6 +37,10 @@ extension JobsCommand {
         @Option(help: "The newest so many.")
         var limit = 20
 
+        func validate() throws {
+            guard limit > 0 else { throw ValidationError("--limit: got \(limit), expected a number above 0.") }
+        }
+
         @OptionGroup var connection: Connection
 
         func run() async throws {
@@ -172,7 +176,7 @@ extension JobInfo {
             ("state", state.rawValue + (cancelRequested && !state.isFinal ? ", asked to stop" : "")),
             ("phase", phase.rawValue),
             ("progress", progress?.shown),
-            ("rows", kind == .import ? counts.shown : nil),
+            ("rows", kind == .import ? counts.shown + (isLost ? "; nothing was kept" : "") : nil),
             ("rejected", codes.isEmpty ? nil : codes.joined(separator: ", ")),
             ("form", report.map { "\($0.format.rawValue), vectors of \($0.dim) from \($0.vectors.shown)" }),
             ("dry run", report.flatMap { $0.dryRun ? "nothing was changed" : nil }),
@@ -182,7 +186,7 @@ extension JobInfo {
             ("version", version.map(String.init)),
             ("error", error.map { "\($0.detail) (\($0.code))" }),
             ("asked by", submittedBy),
-            ("resumed", resumed > 0 ? "\(resumed) times" : nil),
+            ("resumed", resumed > 0 ? (resumed == 1 ? "once" : "\(resumed) times") : nil),
             ("made at", createdAt.shown),
             ("started at", startedAt?.shown),
             ("ended at", finishedAt?.shown),
@@ -191,9 +195,17 @@ extension JobInfo {
 
     /// One line about a job that has ended.
     func summary(duration: Duration) -> String {
-        let rows = kind == .import ? " \(counts.shown);" : ""
-        let made = version.map { "version \($0)" } ?? (report?.dryRun == true ? "dry run" : "no version")
-        return "\(datastore):\(rows) \(state == .succeeded ? made : state.rawValue), in \(duration.shown)"
+        let rows = kind == .import ? " \(counts.shown)\(isLost ? ", nothing was kept" : "");" : ""
+        let isUnchanged = kind == .import && state == .succeeded && counts.accepted + counts.replaced == 0
+        let made = version.map { "version \($0)" } ?? (isUnchanged ? "nothing changed" : "no version")
+        let form = report.map { " (\($0.format.rawValue), vectors from \($0.vectors.shown))" } ?? ""
+        return
+            "\(datastore):\(rows) \(state == .succeeded ? made : state.rawValue), in \(duration.shown)\(form), job \(id)"
+    }
+
+    /// Whether rows were read that are in no version and will be in none.
+    private var isLost: Bool {
+        kind == .import && (state == .cancelled || state == .failed && phase == .reading)
     }
 
     /// - Throws: Why the job failed.

@@ -1,5 +1,6 @@
 import CaptionerClient
 import DatastoreCore
+import Dispatch
 import Foundation
 import Synchronization
 
@@ -9,6 +10,8 @@ final class ProgressLine: Sendable {
     private let name: String
     private let isTerminal = StandardError.isTerminal
     private let nextLine: Mutex<ContinuousClock.Instant>
+    private let shownPhase = Mutex<String?>(nil)
+    private let started = ContinuousClock.now
 
     init(_ name: String) {
         self.name = name
@@ -25,7 +28,12 @@ final class ProgressLine: Sendable {
     func update(_ job: JobInfo) {
         let rows = job.counts.seen > 0 ? ", \(job.counts.shown)" : ""
         let bar = job.progress.map { isTerminal ? " \(Self.bar($0.fraction))" : "" } ?? ""
-        say("\(job.phase.rawValue)\(bar)\(job.progress.map { " \($0.shown)" } ?? "")\(rows)")
+        let phase = job.state == .queued ? "waiting for the jobs before it" : job.phase.rawValue
+        let isNews = shownPhase.withLock { shown in
+            defer { shown = phase }
+            return shown != phase
+        }
+        say("\(phase)\(bar)\(job.progress.map { " \($0.shown)" } ?? "")\(rows)", atOnce: isNews && shownLong)
     }
 
     /// Leaves the terminal's line empty for what comes next.
@@ -33,8 +41,23 @@ final class ProgressLine: Sendable {
         if isTerminal { StandardError.write("\r\u{1B}[K", terminator: "") }
     }
 
+    /// From now on, until what is returned is cancelled, an interruption from the terminal says that the job goes on.
+    private static func sayOnInterrupt(_ job: JobInfo, _ progress: ProgressLine) -> any DispatchSourceSignal {
+        signal(SIGINT, SIG_IGN)
+        let source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
+        source.setEventHandler {
+            progress.end()
+            StandardError.write("job \(job.id) goes on; capstan jobs watch \(job.id), or capstan jobs cancel \(job.id)")
+            exit(130)
+        }
+        source.resume()
+        return source
+    }
+
     /// Waits until `job` has ended, and says how it goes on.
     static func follow(_ job: JobInfo, client: CaptionerClient, progress: ProgressLine?) async throws -> JobInfo {
+        let interrupt = progress.map { sayOnInterrupt(job, $0) }
+        defer { interrupt?.cancel() }
         do {
             let done = try await client.waitForJob(job.id) { progress?.update($0) }
             progress?.end()
@@ -46,9 +69,12 @@ final class ProgressLine: Sendable {
         }
     }
 
-    private func say(_ text: String) {
+    /// Whether this goes on for long enough that a change of phase is worth a line.
+    private var shownLong: Bool { isTerminal || ContinuousClock.now - started > .seconds(1) }
+
+    private func say(_ text: String, atOnce: Bool = false) {
         let isDue = nextLine.withLock { next in
-            guard ContinuousClock.now >= next else { return false }
+            guard atOnce || ContinuousClock.now >= next else { return false }
             next = .now + Self.pause(isTerminal: isTerminal)
             return true
         }

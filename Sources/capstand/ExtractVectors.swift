@@ -3,7 +3,7 @@ import DatastoreCore
 import Foundation
 import VectorIndex
 
-/// Takes the vectors out of one FAISS index file, in a process that such a file may corrupt without harm.
+/// Takes the vectors out of one FAISS index file, in a process that such a file may corrupt.
 ///
 /// The daemon starts it; no help shows it. It prints one line of JSON: a summary on standard output, or a problem on
 /// standard error with exit code 1.

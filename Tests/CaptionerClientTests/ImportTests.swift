@@ -113,13 +113,14 @@ struct ImportTests {
             try states.map { "event: job\ndata: \(String(decoding: try WireJSON.encode($0), as: UTF8.self))\n\n" }
         }
         try await FakeDaemon.with(
-            .answer(200, ":\n\n" + streams[0].joined()), .answer(200, streams[1].joined(separator: ":\n\n"))
+            .answer(200, ":\n\n" + streams[0].joined()), .answer(json: states[1]),
+            .answer(200, streams[1].joined(separator: ":\n\n"))
         ) { client, daemon in
             let updates = Mutex<[JobInfo]>([])
             let job = try await client.waitForJob("j1") { job in updates.withLock { $0.append(job) } }
             #expect(job == states[2])
             #expect(updates.withLock { $0 } == [states[0], states[1], states[1], states[2]])
-            #expect(daemon.requests.map(\.head.uri) == Array(repeating: "/v1/jobs/j1/events", count: 2))
+            #expect(daemon.requests.map(\.head.uri) == ["/v1/jobs/j1/events", "/v1/jobs/j1", "/v1/jobs/j1/events"])
         }
     }
 

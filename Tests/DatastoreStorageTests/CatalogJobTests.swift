@@ -203,6 +203,25 @@ struct CatalogJobTests {
         #expect(try catalog.job("j").state == .cancelled)
     }
 
+    /// It may have rows in the batch of its datastore, which whoever runs it has to drop first.
+    @Test func aWaitingJobThatHasRunBeforeIsAskedToStop() throws {
+        try job("j")
+        try catalog.start(job: "j", phase: .reading, at: later(1))
+        try catalog.requeue(job: "j")
+        let asked = try catalog.cancel(job: "j", at: later(2))
+        #expect(asked.state == .queued)
+        #expect(asked.cancelRequested)
+        #expect(asked.finishedAt == nil)
+    }
+
+    @Test(arguments: [JobState.failed, .cancelled])
+    func aKeyOfAJobThatCameToNothingIsFree(state: JobState) throws {
+        _ = try submit("a", key: "k", "same")
+        try catalog.finish(job: "a", state: state, error: nil, at: moment)
+        #expect(try submit("b", key: "k", "another").id == "b")
+        #expect(try submit("c", key: "k", "another").id == "b")
+    }
+
     @Test func aJobThatIsNotThereIsNotCancelled() {
         expectError(.unknownJob) { try catalog.cancel(job: "none", at: moment) }
     }

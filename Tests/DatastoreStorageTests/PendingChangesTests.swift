@@ -238,7 +238,7 @@ struct PendingChangesTests {
         position.tally.reject(.missingText)
         position.rejectBytes = 17
         position.encoderRevision = "r1"
-        position.sources = [SourceStamp(name: "rows", bytes: 5, modifiedAt: 6)]
+        position.sources = [SourceStamp(name: "rows", bytes: 5, modifiedAt: 6, changedAt: 7, inode: 8)]
         return position
     }
 

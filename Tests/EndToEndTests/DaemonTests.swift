@@ -6,6 +6,36 @@ import Testing
 
 /// The process: one per data directory, there only for loopback, gone without a trace of unfinished work.
 struct DaemonTests {
+    @Test func whoWatchesAJobKeepsTheDaemonFromNothing() async throws {
+        try await HashingEncoder.with { encoder in
+            let directory = try TemporaryDirectory()
+            let daemon = try await Daemon(
+                dataDirectory: directory.file("data"),
+                arguments: ["--encoder", "words=\(encoder.url)", "--shutdown-grace", "1"])
+            let key = KeySpec(
+                name: "text", dim: HashingEncoder.dim, metric: .cosine,
+                encoder: Encoder(model: HashingEncoder.model, endpoint: "words"))
+            _ = try await daemon.client.createDatastore(
+                CreateDatastoreRequest(name: "store", kind: .captions, keys: [key]))
+            encoder.hold(after: 0)
+            let rows = try directory.write("rows.txt", Data("a dog on a beach\n".utf8))
+            let job = try await daemon.client.importRows(file: rows, into: "store")
+            var events = daemon.client.events(of: job.id).makeAsyncIterator()
+            var last = try await events.next()
+            #expect(last?.state.isFinal == false)
+            async let exitCode = daemon.stop()
+            // The stream ends by itself; one that is cut off is an error.
+            while let next = try await events.next() { last = next }
+            #expect(last?.state.isFinal == false)
+            #expect(try await exitCode == 0)
+            encoder.resume()
+            let again = try await Daemon(
+                dataDirectory: directory.file("data"), arguments: ["--encoder", "words=\(encoder.url)"])
+            #expect(try await again.client.waitForJob(job.id).state == .succeeded)
+            #expect(try await again.stop() == 0)
+        }
+    }
+
     private let directory: TemporaryDirectory
     private var data: URL { directory.file("data") }
 

@@ -382,7 +382,8 @@ struct ImportJobTests {
             try Self.npy(rows).write(to: vectorsFile)
             let job = try await engine.ended(
                 engine.submitUpload(
-                    job: id, datastore: "d", rows: rowsFile, vectors: vectorsFile, options: ImportOptions()))
+                    job: id, datastore: "d", rows: rowsFile, vectors: vectorsFile, digests: [],
+                    options: ImportOptions()))
             #expect(job.id == id)
             #expect(job.state == .succeeded)
             #expect(try await engine.datastore("d").entries == 12)

@@ -289,6 +289,41 @@ struct ImportRunTests {
         }
     }
 
+    @Test func importsIntoOneDatastoreRunInTheOrderOfTheirNumbers() async throws {
+        let harness = try EngineHarness()
+        try await harness.run { engine in
+            try await engine.create("d")
+            let rows = try (0..<40).map {
+                try TestRow.ndjson(TestRow.several(1, seed: UInt64($0), prefix: "row \($0)"))
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for rows in rows { group.addTask { _ = try await engine.submit(rows, into: "d") } }
+                try await group.waitForAll()
+            }
+            // Newest first; each made the version of its place.
+            let jobs = try await engine.jobs(datastore: "d", state: nil, .init())
+            for (place, job) in jobs.reversed().enumerated() {
+                #expect(try await engine.ended(job).version == place + 1)
+            }
+        }
+    }
+
+    @Test func rowsWithoutIdsThatAreAddedToOthersAreNoted() async throws {
+        let harness = try EngineHarness()
+        try await harness.run { engine in
+            try await engine.create("d")
+            let rows = [TestRow("a", [1, 2, 3, 4, 5, 6, 7, 8]), TestRow("b", [1, 2, 3, 4, 5, 6, 7, 9], id: "b")]
+            let first = try await engine.ended(engine.submit(TestRow.ndjson(rows), into: "d"))
+            #expect(first.report?.notes == [])
+            let second = try await engine.ended(engine.submit(TestRow.ndjson(rows), into: "d"))
+            #expect(second.counts.accepted == 1)
+            #expect(second.counts.duplicate == 1)
+            #expect(
+                second.report?.notes.first?.hasPrefix("1 rows have no id: they were added beside the 2 entries") == true
+            )
+        }
+    }
+
     // MARK: Cancelling
 
     @Test func aRunningImportIsCancelledAndLeavesNothing() async throws {
@@ -379,7 +414,8 @@ struct ImportRunTests {
                 let file = try await engine.stageUpload(job: job, datastore: "d").appending(path: "rows")
                 try rows.write(to: file)
                 return try await engine.submitUpload(
-                    job: job, datastore: "d", rows: file, vectors: nil, options: ImportOptions(), idempotencyKey: key)
+                    job: job, datastore: "d", rows: file, vectors: nil, digests: [FileDigest.of(file).sha256],
+                    options: ImportOptions(), idempotencyKey: key)
             }
             let rows = try TestRow.ndjson(TestRow.several(5, seed: 1))
             let first = try await upload(rows, key: "k")

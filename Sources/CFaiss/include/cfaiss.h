@@ -30,6 +30,9 @@ typedef struct cfaiss_index cfaiss_index;
 /// The release of FAISS, for example "1.7.3".
 const char *cfaiss_version(void);
 
+/// Ends this process when the thread that started it ends, and lets no program that it starts have more rights.
+/// Returns 0, or -1 where the system has no such thing or the parent is gone already.
+int cfaiss_stay_with_parent(void);
 /// Called once before any search: FAISS and the BLAS behind it start no threads of their own.
 void cfaiss_use_callers_threads_only(void);
 

@@ -39,8 +39,8 @@ struct ImportController {
             }
             return try .accepted(
                 try await engine.submitUpload(
-                    job: job, datastore: datastore, rows: files.rows, vectors: files.vectors, options: options,
-                    by: request.submitter, idempotencyKey: request.idempotencyKey))
+                    job: job, datastore: datastore, rows: files.rows, vectors: files.vectors, digests: files.digests,
+                    options: options, by: request.submitter, idempotencyKey: request.idempotencyKey))
         } catch {
             // In a task of its own: the request's may be cancelled, and its files must go all the same.
             await Task { await engine.discardUpload(job: job) }.value

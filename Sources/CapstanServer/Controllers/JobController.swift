@@ -5,6 +5,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 import RetrievalEngine
+import ServiceLifecycle
 
 /// What long work is doing and what it refused.
 struct JobController {
@@ -55,9 +56,15 @@ struct JobController {
                 var job = first
                 var silence = 0
                 try await writer.write(Self.event(job))
-                while !job.state.isFinal, engine.readiness.status != .stopping {
+                // When the daemon stops, the server waits for its requests before the engine hears of it.
+                while !job.state.isFinal, !Task.isShuttingDownGracefully {
                     try await Task.sleep(for: Self.eventPause)
-                    let now = try await engine.job(job.id)
+                    let now: JobInfo
+                    do {
+                        now = try await engine.job(job.id)
+                    } catch let error as DatastoreError where error.code == .overloaded {
+                        continue
+                    }
                     silence += 1
                     if now != job {
                         try await writer.write(Self.event(now))
@@ -73,8 +80,8 @@ struct JobController {
     }
 
     private static let eventPause = Duration.milliseconds(200)
-    /// A connection that nothing moves on is taken for dead by what lies between; a comment every 10 seconds moves it.
-    private static let pausesBeforeComment = 50
+    /// A connection that nothing moves on is taken for dead by what lies between; a comment every 5 seconds moves it.
+    private static let pausesBeforeComment = 25
 
     private static func event(_ job: JobInfo) throws -> ByteBuffer {
         var buffer = ByteBuffer(string: "event: job\ndata: ")

@@ -1,3 +1,4 @@
+import Crypto
 import DatastoreCore
 import Foundation
 import Hummingbird
@@ -10,6 +11,8 @@ struct UploadReceiver {
     struct Files {
         var rows: URL
         var vectors: URL?
+        /// SHA-256 of the rows, then of the vectors.
+        var digests: [String] = []
     }
 
     let folder: URL
@@ -22,8 +25,8 @@ struct UploadReceiver {
     func receiveRows(_ body: RequestBody) async throws -> Files {
         let file = folder.appending(path: "rows")
         var chunks = LimitedBody(body, limit: limit)
-        try await write(to: file) { try await chunks.next() }
-        return Files(rows: file)
+        let digest = try await write(to: file) { try await chunks.next() }
+        return Files(rows: file, digests: [digest])
     }
 
     /// The body has a part `rows`, and may have a part `vectors`.
@@ -31,7 +34,7 @@ struct UploadReceiver {
     /// - Throws: `body_too_large`, `upload_incomplete`, `invalid_multipart`, `missing_field`, `unknown_field`.
     func receiveParts(_ body: RequestBody, contentType: String) async throws -> Files {
         var parts = try MultipartReader(LimitedBody(body, limit: limit), contentType: contentType)
-        var received: [String: URL] = [:]
+        var received: [String: (file: URL, digest: String)] = [:]
         while let name = try await parts.nextPart() {
             guard name == "rows" || name == "vectors" else {
                 throw DatastoreError.field(.unknownField, name, "not a part here; expected rows and vectors")
@@ -40,24 +43,32 @@ struct UploadReceiver {
                 throw DatastoreError.field(.invalidMultipart, name, "got this part twice, expected it once")
             }
             let file = folder.appending(path: name)
-            try await write(to: file) { try await parts.nextChunk() }
-            received[name] = file
+            received[name] = (file, try await write(to: file) { try await parts.nextChunk() })
         }
         guard let rows = received["rows"] else {
             throw DatastoreError.field(.missingField, "rows", "required and not given")
         }
-        return Files(rows: rows, vectors: received["vectors"])
+        let vectors = received["vectors"]
+        return Files(
+            rows: rows.file, vectors: vectors?.file, digests: [rows.digest] + (vectors.map { [$0.digest] } ?? []))
     }
 
-    private func write(to file: URL, _ next: () async throws -> ByteBuffer?) async throws {
+    /// Writes a file and puts it on disk.
+    ///
+    /// - Returns: its SHA-256, in hexadecimal.
+    private func write(to file: URL, _ next: () async throws -> ByteBuffer?) async throws -> String {
+        var hash = SHA256()
         try await FileSystem.shared.withFileHandle(
             forWritingAt: FilePath(file.path), options: .newFile(replaceExisting: false)
         ) { handle in
             var offset: Int64 = 0
             while let chunk = try await next() {
+                hash.update(data: chunk.readableBytesView)
                 offset += try await handle.write(contentsOf: chunk.readableBytesView, toAbsoluteOffset: offset)
             }
+            try await handle.synchronize()
         }
+        return hash.finalize().map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
     }
 }
 

@@ -64,7 +64,7 @@ struct ColumnLayout {
             throw DatastoreError(
                 .unknownColumn,
                 "\(file): got no column that is known to hold the text, expected it to be named, for example "
-                    + "columns text=2; the file has \(known)")
+                    + "columns text:2 (capstan import --column text=2); the file has \(known)")
         }
         self.text = text
         id = places["id"]

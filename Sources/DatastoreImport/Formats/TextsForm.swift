@@ -49,7 +49,8 @@ final class KeyedTextRows: RowSource {
                 throw DatastoreError(
                     .formatMismatch,
                     "\(stream.name): byte \(value.byte), line \(value.line): got the key \"\(key.prefix(80))\", "
-                        + "expected \"\(expected)\": keys must be the rows' numbers from 0, in order")
+                        + "expected \"\(expected)\": keys must be the rows' numbers from 0, in the order of numbers, not "
+                        + "of texts as sort_keys=True writes them")
             }
             let content = Result { () throws(RowFault) in try self.content(of: value, key: key) }
             return SourceRow(line: value.line, byte: value.byte, bytes: value.bytes, content: content)

@@ -34,6 +34,14 @@ struct EncoderAnswer: Decodable {
     let model: String?
     let revision: String?
 
+    private static let longestName = 200
+
+    /// Whether a text may be kept and shown as the name of a model or of a revision.
+    private static func isName(_ text: String) -> Bool {
+        (1...longestName).contains(text.count)
+            && text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control && $0 != "\u{2028}" }
+    }
+
     /// The most bytes that a sound answer can have, and one of vectors that are somewhat too long.
     static func byteLimit(count: Int, dim: Int) -> Int {
         let perVector = max(dim, 8192) * 32 + 1024
@@ -74,6 +82,11 @@ struct EncoderAnswer: Decodable {
                 throw failed("vector \(index): got \(value) at position \(position), expected finite numbers")
             }
             values += vector
+        }
+        for (field, name) in [("model", model), ("revision", revision)] {
+            guard let name, !Self.isName(name) else { continue }
+            throw failed(
+                "got a \(field) of \(name.count) characters, expected 1 to \(Self.longestName) that can be printed")
         }
         return EncodedVectors(values: values, count: count, dim: dim, model: model ?? asked, revision: revision)
     }

@@ -1,6 +1,6 @@
 /// How often a request is made, how long each may take, and the pauses between.
 package struct RetryPolicy: Sendable, Hashable {
-    /// Tries in all.
+    /// Tries in all. An import outlives an encoder that is away for some minutes: 60 tries take about eight.
     package var attempts: Int
     /// The pause after the first try; it doubles with each, and is shortened by up to half at random.
     package var firstPause: Duration
@@ -11,7 +11,7 @@ package struct RetryPolicy: Sendable, Hashable {
     package var timeout: Duration
 
     package init(
-        attempts: Int = 6, firstPause: Duration = .milliseconds(200), longestPause: Duration = .seconds(10),
+        attempts: Int = 60, firstPause: Duration = .milliseconds(200), longestPause: Duration = .seconds(10),
         longestAskedPause: Duration = .seconds(120), timeout: Duration = .seconds(60)
     ) {
         self.attempts = attempts
@@ -20,6 +20,10 @@ package struct RetryPolicy: Sendable, Hashable {
         self.longestAskedPause = longestAskedPause
         self.timeout = timeout
     }
+
+    /// For a question, whose client waits: it would rather hear that the encoder does not answer.
+    package static let question = RetryPolicy(
+        attempts: 2, firstPause: .milliseconds(100), longestAskedPause: .seconds(1), timeout: .seconds(10))
 
     /// The pause after a try that failed; nil when it was the last.
     ///

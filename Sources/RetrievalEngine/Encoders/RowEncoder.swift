@@ -36,11 +36,18 @@ final class RowEncoder {
             Array(texts[$0..<min($0 + Self.batch, texts.count)])
         }
         let answers = try wait(for: chunks, checkpoint)
-        hasAnswered = true
         var vectors: [[Float]] = []
         vectors.reserveCapacity(texts.count)
         for answer in answers {
-            revision = try encoder.revision(answeredBy: answer, expected: revision)
+            let answered = try encoder.revision(answeredBy: answer, expected: revision)
+            guard !hasAnswered || answered == revision else {
+                throw DatastoreError(
+                    .encoderMismatch,
+                    "encoder \"\(encoder.endpoint ?? "")\": got revision \"\(answered ?? "")\", and none before in the same "
+                        + "import; import again when it answers alike")
+            }
+            revision = answered
+            hasAnswered = true
             for index in 0..<answer.count {
                 vectors.append(Array(answer.values[index * answer.dim..<(index + 1) * answer.dim]))
             }

@@ -14,8 +14,10 @@ struct ImportReading {
     let rows: String
     let vectors: String?
     let options: ImportOptions
-    /// The files that are read, as they are now.
+    /// The files that are read, as they were at the start of this run.
     let sources: [SourceStamp]
+    /// The same, looked at again.
+    let sourcesNow: () throws -> [SourceStamp]
     let pending: PendingChanges
     /// The newest version, against which external ids are looked up.
     let base: OpenVersion?
@@ -24,6 +26,8 @@ struct ImportReading {
     let rejects: URL
     /// Called once the form of the rows is known.
     let onForm: (ImportFormat) throws -> Void
+    /// Called when all is read, before it counts.
+    let beforeCommit: () throws -> Void
     /// Called between rows; throws to stop the import.
     let checkpoint: () throws -> Void
     /// Called after batches.
@@ -36,6 +40,8 @@ struct ImportReading {
         var vectors: VectorOrigin
         /// Bytes of the texts and what is known of them, of accepted and replaced rows.
         var textBytes: Int64
+        /// Rows that were taken without an id of their own: they replace nothing, whatever is there.
+        var withoutID = 0
     }
 
     /// Rows of a batch; fewer when each takes an encoder's time.
@@ -50,7 +56,7 @@ struct ImportReading {
         position.sources = sources
         do {
             if !options.dryRun, let stopped = try pending.begin(job: job) {
-                guard stopped.sources == sources else { throw changed(since: stopped) }
+                guard stopped.sources == sources else { throw changed(stopped.sources, sources, after: stopped.rows) }
                 position = stopped
             }
             return try read(from: &position)
@@ -72,28 +78,31 @@ struct ImportReading {
         var pace = Pace(reader)
         if let revision = position.encoderRevision { encoder?.revision = revision }
         var outcome = Outcome(
-            tally: position.tally, vectors: vectors == nil ? .rows : .file, textBytes: 0)
+            tally: position.tally, vectors: position.isEncoded ? .encoder : vectors == nil ? .rows : .file, textBytes: 0
+        )
         var batch: [ImportRow] = []
+        var refused: [RejectedRow] = []
         while let record = try reader.next() {
             switch record {
-            case .reject(let row):
-                try rejected.append(row)
-                position.tally.reject(row.code)
+            case .reject(let row): refused.append(row)
             case .row(let row): batch.append(row)
             }
             if reader.rowsSeen % batchSize == 0 {
-                try stage(&batch, upTo: reader, rejected, &position, &outcome)
+                try stage(&batch, &refused, upTo: reader, rejected, &position, &outcome)
                 try checkpoint()
                 if let progress = pace.progress(reader) { try onProgress(position.tally, progress) }
             }
         }
-        try stage(&batch, upTo: reader, rejected, &position, &outcome)
+        try stage(&batch, &refused, upTo: reader, rejected, &position, &outcome)
         try rejected.finish()
         outcome.tally = position.tally
-        try refuseWhatShouldNotCount(position.tally.counts)
+        try refuseWhatShouldNotCount(position.tally)
         // The counts go first: a crash between the two must not leave a batch without them.
         try onProgress(position.tally, nil)
-        if !options.dryRun { try pending.commit(job: job) }
+        guard !options.dryRun else { return outcome }
+        guard try sourcesNow() == sources else { throw changed(sources, try sourcesNow(), after: position.rows) }
+        try beforeCommit()
+        try pending.commit(job: job)
         return outcome
     }
 
@@ -109,17 +118,24 @@ struct ImportReading {
         }
     }
 
-    private func changed(since stopped: ImportPosition) -> DatastoreError {
-        let names = zip(sources, stopped.sources).filter { $0 != $1 }.map(\.0.name)
+    private func changed(_ before: [SourceStamp], _ now: [SourceStamp], after rows: Int) -> DatastoreError {
+        let names = zip(before, now).filter { $0 != $1 }.map(\.0.name)
         return DatastoreError(
             .sourceChanged,
-            "\(names.joined(separator: " and ")) changed since the import was interrupted after \(stopped.rows) rows; "
-                + "nothing of it was kept, import it again")
+            "\(names.joined(separator: " and ")) changed while it was imported, after \(rows) rows; nothing of it was kept, "
+                + "import it again")
     }
 
-    private func refuseWhatShouldNotCount(_ counts: JobCounts) throws {
+    private func refuseWhatShouldNotCount(_ tally: ImportTally) throws {
+        let counts = tally.counts
         if counts.seen == 0 {
             throw DatastoreError(.noRowsAccepted, "got no rows, expected at least one")
+        }
+        if counts.rejected == counts.seen, tally.rejectedByCode[ErrorCode.missingVector.rawValue] == counts.seen {
+            throw DatastoreError(
+                .noRowsAccepted,
+                "none of the \(counts.seen) rows has a vector; give a file of vectors (--vectors), or make the datastore "
+                    + "with an encoder (--encoder, --encoder-endpoint)")
         }
         if counts.rejected == counts.seen {
             throw DatastoreError(
@@ -137,25 +153,31 @@ struct ImportReading {
     /// Keeps what the rows of a batch change. No two rows of an import have one external id, so a batch can be looked
     /// up at once.
     private func stage(
-        _ rows: inout [ImportRow], upTo reader: ImportReader, _ rejected: RejectFile,
+        _ rows: inout [ImportRow], _ refused: inout [RejectedRow], upTo reader: ImportReader, _ rejected: RejectFile,
         _ position: inout ImportPosition, _ outcome: inout Outcome
     ) throws {
         var next = position
         let changes = try changes(
-            of: rows, areHalf: reader.vectorsAreHalfPrecision, rejected, &next.tally, &outcome)
+            of: rows, areHalf: reader.vectorsAreHalfPrecision, &refused, &next.tally, &outcome)
+        for row in refused.sorted(by: { $0.row < $1.row }) {
+            try rejected.append(row)
+            next.tally.reject(row.code)
+        }
         next.rows = reader.rowsSeen
         next.rejectBytes = rejected.bytes
         next.encoderRevision = encoder?.revision
+        next.isEncoded = outcome.vectors == .encoder
         if !options.dryRun, next != position {
             try rejected.synchronize()
             try pending.stage(changes, job: job, position: next)
         }
         position = next
         rows.removeAll(keepingCapacity: true)
+        refused.removeAll(keepingCapacity: true)
     }
 
     private func changes(
-        of rows: [ImportRow], areHalf: Bool, _ rejected: RejectFile, _ tally: inout ImportTally,
+        of rows: [ImportRow], areHalf: Bool, _ refused: inout [RejectedRow], _ tally: inout ImportTally,
         _ outcome: inout Outcome
     ) throws -> [PendingEntry] {
         let existing = try existing(rows.compactMap(\.fields.externalID))
@@ -186,12 +208,12 @@ struct ImportReading {
         let faulty = try encode(waiting, into: &changes)
         for (index, change) in changes.enumerated() {
             if let reject = faulty[index] {
-                try rejected.append(reject)
-                tally.reject(reject.code)
+                refused.append(reject)
                 continue
             }
             tally.counts.seen += 1
             if change.entry.id == 0 { tally.counts.accepted += 1 } else { tally.counts.replaced += 1 }
+            if change.entry.fields.externalID == nil { outcome.withoutID += 1 }
             outcome.textBytes += Int64(change.entry.fields.estimatedBytes)
         }
         return faulty.isEmpty ? changes : changes.indices.filter { faulty[$0] == nil }.map { changes[$0] }
