@@ -3,6 +3,7 @@ import DatastoreCore
 import Foundation
 import NIOCore
 import NIOHTTP1
+import TestSupport
 import Testing
 
 /// What goes out, and what comes of the answer.

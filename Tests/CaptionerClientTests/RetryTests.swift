@@ -2,6 +2,7 @@ import DatastoreCore
 import Foundation
 import NIOCore
 import NIOHTTP1
+import TestSupport
 import Testing
 
 @testable import CaptionerClient
@@ -11,7 +12,7 @@ struct RetryTests {
     static let page = Page<DomainInfo>(items: [], nextCursor: nil)
     static let answer = QueryAnswer(domain: "street", revision: 1, results: [], shortfall: nil, prompt: nil)
 
-    static func overloaded(retryAfter: String?) throws -> FakeDaemon.Reaction {
+    static func overloaded(retryAfter: String?) throws -> ScriptedServer.Reaction {
         let body = String(decoding: try WireJSON.encode(Problem.example(503, "overloaded")), as: UTF8.self)
         return .answer(503, body, headers: retryAfter.map { ["Retry-After": $0] } ?? [:])
     }
@@ -85,7 +86,7 @@ struct RetryTests {
 
     @Test func changeIsNeverRepeated() async throws {
         let request = SetDomainRequest(datastores: [DatastoreBinding(name: "coco")])
-        for reaction in [FakeDaemon.Reaction.close, try Self.overloaded(retryAfter: "0")] {
+        for reaction in [ScriptedServer.Reaction.close, try Self.overloaded(retryAfter: "0")] {
             try await FakeDaemon.with(reaction) { client, daemon in
                 await #expect(throws: CaptionerError.self) { try await client.setDomain("street", to: request) }
                 #expect(daemon.requests.count == 1)

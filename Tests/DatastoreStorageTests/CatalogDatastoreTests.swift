@@ -212,12 +212,7 @@ struct CatalogDatastoreTests {
 
     @Test func aCatalogOfTheFirstReleaseKeepsItsJobs() throws {
         let url = folder.file("first.sqlite")
-        let queue = try DatabaseQueue(path: url.path)
-        var migrator = DatabaseMigrator()
-        let initial = try #require(Migration.catalog.first)
-        migrator.registerMigration(initial.name) { try $0.execute(sql: initial.sql) }
-        try migrator.migrate(queue)
-        try queue.write { database in
+        try firstRelease(Migration.catalog, at: url) { database in
             try database.execute(
                 sql: """
                     INSERT INTO datastores (name, kind, created_at) VALUES ('d', 'captions', 1000);
@@ -226,7 +221,6 @@ struct CatalogDatastoreTests {
                     VALUES (7, 'j', 'import', 'd', '{"build":{}}', 'running', 'reading', 9, 2, 2000);
                     """)
         }
-        try queue.close()
         let catalog = try Catalog(url)
         let job = try catalog.job("j")
         #expect(job.state == .running)

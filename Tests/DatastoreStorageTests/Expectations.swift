@@ -1,6 +1,8 @@
 import DatastoreCore
 import DatastoreStorage
 import Foundation
+import GRDB
+import Migrations
 import Testing
 
 /// Expects that `body` throws a `DatastoreError` with `code`, and returns it.
@@ -19,6 +21,17 @@ func expectError<Value>(
         Issue.record("expected \(code.rawValue), got \(error)", sourceLocation: sourceLocation)
     }
     return nil
+}
+
+/// Makes a database as the first release did.
+func firstRelease(_ migrations: [Migration], at url: URL, _ fill: (Database) throws -> Void) throws {
+    let queue = try DatabaseQueue(path: url.path)
+    var migrator = DatabaseMigrator()
+    let initial = try #require(migrations.first)
+    migrator.registerMigration(initial.name) { try $0.execute(sql: initial.sql) }
+    try migrator.migrate(queue)
+    try queue.write(fill)
+    try queue.close()
 }
 
 /// A moment with no part of a millisecond, so that it comes back as it was.

@@ -308,12 +308,7 @@ struct PendingChangesTests {
 
     @Test func changesOfTheFirstReleaseAreRead() throws {
         let url = folder.file("first.sqlite")
-        let queue = try DatabaseQueue(path: url.path)
-        var migrator = DatabaseMigrator()
-        let initial = try #require(Migration.pending.first)
-        migrator.registerMigration(initial.name) { try $0.execute(sql: initial.sql) }
-        try migrator.migrate(queue)
-        try queue.write { database in
+        try firstRelease(Migration.pending, at: url) { database in
             let floats = [Float(1), 2].withUnsafeBytes { Data($0) }
             let halves = [Float16(3), 4].withUnsafeBytes { Data($0) }
             try database.execute(
@@ -323,7 +318,6 @@ struct PendingChangesTests {
                     INSERT INTO changes (job_id, entry_id, text, vector, half_precision) VALUES ('j', 2, 'b', ?, 1);
                     """, arguments: [floats, halves])
         }
-        try queue.close()
         let first = try PendingChanges(url)
         #expect(try entries(of: first).map(\.vector) == [[1, 2], [3, 4]])
         #expect(try entries(of: first).map(\.isHalfPrecision) == [false, true])

@@ -2,6 +2,7 @@ import DatastoreCore
 import Foundation
 import NIOCore
 import NIOHTTP1
+import TestSupport
 import Testing
 
 @testable import RetrievalEngine
@@ -101,7 +102,7 @@ struct EncoderClientTests {
 
     @Test(arguments: [false, true])
     func vectorsComeInTheOrderOfIndexes(base64: Bool) async throws {
-        let reversed = FakeEncoder.Reaction.vectors(
+        let reversed = ScriptedServer.Reaction.vectors(
             Self.two.reversed(), indexes: [1, 0], base64: base64, revision: "r7")
         try await FakeEncoder.with(reversed) { client, _ in
             let answer = try await client.encode(texts: ["a", "b"], model: "clip", dim: 3)
@@ -114,7 +115,7 @@ struct EncoderClientTests {
 
     @Test(arguments: [400, 422])
     func aServerWithoutBase64IsAskedForNumbersFromThenOn(status: Int) async throws {
-        let refused = FakeEncoder.Reaction.answer(status, #"{"error":"unknown field encoding_format"}"#)
+        let refused = ScriptedServer.Reaction.answer(status, #"{"error":"unknown field encoding_format"}"#)
         try await FakeEncoder.with(refused, .vectors(Self.two), .vectors(Self.two)) { client, server in
             for _ in 1...2 {
                 let answer = try await client.encode(texts: ["a", "b"], model: "clip", dim: 3)
@@ -143,7 +144,7 @@ struct EncoderClientTests {
         }
     }
 
-    private static let faults: [(FakeEncoder.Reaction, String)] = [
+    private static let faults: [(ScriptedServer.Reaction, String)] = [
         (.vectors([[1, 2, 3]]), "got 1 vectors, expected 2"),
         (.vectors(two + [[1, 2, 3]]), "got 3 vectors, expected 2"),
         (.vectors(two, indexes: [1, 1]), "index 1 twice"),
@@ -159,7 +160,7 @@ struct EncoderClientTests {
     ]
 
     @Test(arguments: faults)
-    func whatAreNotTheVectorsIsRefusedAtOnce(reaction: FakeEncoder.Reaction, part: String) async throws {
+    func whatAreNotTheVectorsIsRefusedAtOnce(reaction: ScriptedServer.Reaction, part: String) async throws {
         try await FakeEncoder.with(reaction) { client, server in
             let error = await refusal(client)
             #expect(error?.code == .encoderFailed)
@@ -170,7 +171,7 @@ struct EncoderClientTests {
     }
 
     @Test func anAnswerThatIsFarTooLargeIsNotReadToItsEnd() async throws {
-        let huge = FakeEncoder.Reaction.ok(String(repeating: " ", count: 4 << 20))
+        let huge = ScriptedServer.Reaction.ok(String(repeating: " ", count: 4 << 20))
         try await FakeEncoder.with(huge) { client, _ in
             let error = await refusal(client)
             #expect(error?.code == .encoderFailed)
@@ -182,7 +183,7 @@ struct EncoderClientTests {
 
     @Test(arguments: [408, 425, 429, 500, 502, 503, 504])
     func whatMayPassIsTriedAgain(status: Int) async throws {
-        let busy = FakeEncoder.Reaction.answer(status, "busy")
+        let busy = ScriptedServer.Reaction.answer(status, "busy")
         try await FakeEncoder.with(busy, .close, busy, .vectors(Self.two)) { client, server in
             let answer = try await client.encode(texts: ["a", "b"], model: "clip", dim: 3)
             #expect(answer.count == 2)
@@ -192,7 +193,7 @@ struct EncoderClientTests {
     }
 
     @Test func retryAfterIsHeard() async throws {
-        let busy = FakeEncoder.Reaction.answer(503, "busy", headers: ["Retry-After": "0"])
+        let busy = ScriptedServer.Reaction.answer(503, "busy", headers: ["Retry-After": "0"])
         let policy = RetryPolicy(attempts: 2, firstPause: .seconds(3600), longestPause: .seconds(3600))
         try await FakeEncoder.with(busy, .vectors(Self.two), policy: policy) { client, server in
             _ = try await client.encode(texts: ["a", "b"], model: "clip", dim: 3)
@@ -201,7 +202,7 @@ struct EncoderClientTests {
     }
 
     @Test func theLastFailureIsThrownWhenTriesAreUsedUp() async throws {
-        let busy = FakeEncoder.Reaction.answer(503, #"{"error":{"message":"loading the model"}}"#)
+        let busy = ScriptedServer.Reaction.answer(503, #"{"error":{"message":"loading the model"}}"#)
         try await FakeEncoder.with(busy, busy, busy, busy) { client, server in
             let error = await refusal(client)
             #expect(error?.code == .encoderFailed)
@@ -234,7 +235,7 @@ struct EncoderClientTests {
     }
 
     @Test func aPermanentRefusalIsFinalForNumbersToo() async throws {
-        let refused = FakeEncoder.Reaction.answer(400, "no such model")
+        let refused = ScriptedServer.Reaction.answer(400, "no such model")
         try await FakeEncoder.with(refused, refused) { client, server in
             #expect(await refusal(client)?.detail.hasSuffix("no such model") == true)
             #expect(server.requests.count == 2)
@@ -243,7 +244,7 @@ struct EncoderClientTests {
 
     @Test(arguments: [301, 302, 307, 308])
     func redirectsAreNotFollowed(status: Int) async throws {
-        let moved = FakeEncoder.Reaction.answer(status, "", headers: ["Location": "/elsewhere"])
+        let moved = ScriptedServer.Reaction.answer(status, "", headers: ["Location": "/elsewhere"])
         try await FakeEncoder.with(moved, apiKey: Self.key) { client, server in
             let error = await refusal(client)
             #expect(error?.code == .encoderFailed)
@@ -306,7 +307,7 @@ struct EncoderClientTests {
 
     @Test func theKeyIsInNoError() async throws {
         let echo = "wrong key \(Self.key) in Bearer \(Self.key)"
-        let reactions: [FakeEncoder.Reaction] = [
+        let reactions: [ScriptedServer.Reaction] = [
             .answer(401, echo), .answer(400, #"{"error":{"message":"\#(echo)"}}"#), .answer(503, echo), .ok(echo),
             .answer(302, echo), .vectors([[1]]), .close,
             .answer(403, String(repeating: "x", count: 290) + Self.key),
