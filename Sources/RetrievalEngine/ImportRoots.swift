@@ -37,6 +37,8 @@ package struct ImportRoots: Sendable {
             throw DatastoreError.field(
                 .pathOutsideImportRoots, field, "\"\(path)\" is not below an import root of this daemon")
         }
-        throw DatastoreError.field(.sourceUnreadable, field, "no file \"\(path)\" below an import root")
+        throw DatastoreError.field(
+            .sourceUnreadable, field,
+            "no file \"\(path)\" below an import root of this daemon; a relative path starts at one of them")
     }
 }

@@ -37,6 +37,8 @@ def read(path: pathlib.Path) -> tuple[np.ndarray, list[str]]:
         raise ConversionError(f"{path}: {error.strerror}") from None
     if data.startswith(b"version https://git-lfs"):
         raise ConversionError(f"{path}: a Git LFS pointer, not the file itself: fetch it with git lfs pull")
+    if data.startswith(b"\x89HDF"):
+        raise ConversionError(f"{path}: an HDF5 file, not a pickle: use capstan-convert hdf5")
     # The bytes as such, a storage's own bytes, its numbers: what is made of a file is a small multiple of it.
     budget = Budget(4 * len(data) + (1 << 16))
     pair = TensorFile(data, str(path), budget).read()
@@ -89,6 +91,8 @@ def texts(value: object, count: int, budget: Budget) -> list[str]:
         else:
             raise ConversionError(f"name {len(found)} is {described(item)}, expected a text")
 
+    if isinstance(value, (list, tuple)) and len(value) != count and all(isinstance(item, str) for item in value):
+        raise ConversionError(f"got {len(value)} names for {count} vectors, expected one each")
     gather(value, 0)
     if len(found) != count:
         raise ConversionError(f"got {len(found)} names for {count} vectors, expected one each")

@@ -232,6 +232,7 @@ class EVCapTests(ConverterTests):
     def test_counts_and_shapes_that_do_not_fit_are_named(self) -> None:
         for value, words in (((tensor(FEATURES), NAMES[:2]), "2 names for 3 vectors"),
                              ((tensor(FEATURES), [*NAMES, "more"]), "4 names for 3 vectors"),
+                             ((tensor(FEATURES), NAMES * 300), f"{300 * len(NAMES)} names for 3 vectors"),
                              ((tensor(FEATURES), [*NAMES[:2], 7]), "name 2 is a int"),
                              ((tensor(FEATURES[0]), NAMES), "expected [n, dim]"),
                              ((tensor(FEATURES), NAMES, 1), "a tuple of 3"),
@@ -241,4 +242,5 @@ class EVCapTests(ConverterTests):
             self.assertIn(words, self.refused(pickle_dump(value)))
         self.assertIn("follow the pickle", self.refused(pickle_dump((tensor(FEATURES), NAMES)) + b"more"))
         self.assertIn("Git LFS", self.refused(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"))
+        self.assertIn("capstan-convert hdf5", self.refused(b"\x89HDF\r\n\x1a\n"))
         self.assertIn("No such file", self.refuse("evcap", self.folder / "absent.pkl"))
