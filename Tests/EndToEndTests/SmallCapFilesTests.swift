@@ -52,8 +52,8 @@ struct SmallCapFilesTests {
             let answers = try await daemon.client.results(scene.vectors, of: name, options: QueryOptions(k: 1))
             #expect(answers.map { $0.first?.text } == (0..<Self.count).map { "caption \($0)" })
         }
-        #expect(try FileManager.default.contentsOfDirectory(atPath: scene.directory.file("data/staging").path) == [])
         #expect(try await daemon.stop() == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scene.directory.file("data/staging").path) == [])
     }
 
     @Test func anIndexOfRoundedVectorsSaysSo() async throws {

@@ -441,6 +441,11 @@ struct ImportRunTests {
             var second = rows
             second[0].text = "another"
             second.append(TestRow("", rows[0].vector))
+            // The first import forgets its pending changes a moment after it has ended.
+            let pending = harness.directory.datastore("d").appending(path: "pending").path
+            while try !FileManager.default.contentsOfDirectory(atPath: pending).isEmpty {
+                try await Task.sleep(for: .milliseconds(2))
+            }
             let before = try FileManager.default.subpathsOfDirectory(
                 atPath: harness.directory.datastore("d").path
             ).filter { !$0.hasPrefix("rejects") }.sorted()
