@@ -25,7 +25,7 @@ extension Catalog {
                     """,
                 arguments: [
                     id, request.kind.rawValue, datastore,
-                    String(decoding: try WireJSON.encode(request), as: UTF8.self), submission.by, now.milliseconds,
+                    try Self.json(request), submission.by, now.milliseconds,
                 ])
             return try Self.existingJob(id, database)
         }
@@ -39,27 +39,23 @@ extension Catalog {
         try database.execute(
             sql: "DELETE FROM idempotency_keys WHERE created_at < ?",
             arguments: [now.milliseconds - idempotencyPeriod])
+        // A job that failed or was cancelled kept nothing, so the request may come again.
         let known = try Row.fetchOne(
-            database, sql: "SELECT fingerprint, job_id FROM idempotency_keys WHERE datastore = ? AND key = ?",
-            arguments: [datastore, key.key])
+            database,
+            sql: """
+                SELECT fingerprint, job_id FROM idempotency_keys
+                WHERE datastore = ? AND key = ?
+                    AND job_id NOT IN (SELECT id FROM jobs WHERE state IN ('failed', 'cancelled'))
+                """, arguments: [datastore, key.key])
         guard let known else {
             try database.execute(
                 sql: """
-                    INSERT INTO idempotency_keys (datastore, key, fingerprint, job_id, created_at)
+                    INSERT OR REPLACE INTO idempotency_keys (datastore, key, fingerprint, job_id, created_at)
                     VALUES (?, ?, ?, ?, ?)
                     """, arguments: [datastore, key.key, key.fingerprint, id, now.milliseconds])
             return nil
         }
         let job: String = known["job_id"]
-        let state = try String.fetchOne(database, sql: "SELECT state FROM jobs WHERE id = ?", arguments: [job])
-        guard state != JobState.failed.rawValue, state != JobState.cancelled.rawValue else {
-            // Nothing of it was kept, so the request may come again.
-            try database.execute(
-                sql:
-                    "UPDATE idempotency_keys SET fingerprint = ?, job_id = ?, created_at = ? WHERE datastore = ? AND key = ?",
-                arguments: [key.fingerprint, id, now.milliseconds, datastore, key.key])
-            return nil
-        }
         guard known["fingerprint"] == key.fingerprint else {
             throw DatastoreError(
                 .idempotencyConflict,

@@ -1,4 +1,4 @@
-import Crypto
+package import Crypto
 package import DatastoreCore
 package import Foundation
 
@@ -31,7 +31,8 @@ package enum FileDigest {
         hex(SHA256.hash(data: data))
     }
 
-    private static func hex(_ digest: SHA256.Digest) -> String {
+    /// A checksum as manifests write it.
+    package static func hex(_ digest: SHA256.Digest) -> String {
         digest.map { byte in
             let text = String(byte, radix: 16)
             return byte < 16 ? "0" + text : text

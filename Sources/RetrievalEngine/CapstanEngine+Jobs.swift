@@ -248,15 +248,15 @@ extension CapstanEngine {
         }
         try catalog.start(job: job.id, phase: .reading, at: Date())
         let base = try catalog.latestVersion(of: job.datastore).map { try open($0.id) }
-        let stamps = { try [rows, vectors].compactMap { try $0.map(SourceStamp.init(path:)) } }
         let numpy = try vectors.map { try numpyFile(of: $0, job: job.id) }
         let encoder = try vectors == nil ? rowEncoder(of: key) : nil
         var report = ImportReport(
             format: options.format, vectors: numpy?.origin ?? .rows, dim: key.dim, dryRun: options.dryRun,
             notes: numpy?.notes ?? [])
         let outcome = try ImportReading(
-            job: job.id, key: key, rows: rows, vectors: numpy?.path, options: options, sources: stamps(),
-            sourcesNow: stamps, pending: pending, base: base, encoder: encoder,
+            job: job.id, key: key, rows: rows, vectors: numpy?.path, options: options,
+            sources: { try [rows, vectors].compactMap { try $0.map(SourceStamp.init(path:)) } }, pending: pending,
+            base: base, encoder: encoder,
             rejects: directory.rejects(job: job.id, datastore: job.datastore)
         ) { [self] format in
             report.format = format
@@ -330,13 +330,16 @@ extension CapstanEngine {
         // What an earlier attempt has left; neither was ever published.
         try DurableFiles.remove(staged)
         try DurableFiles.remove(directory.version(id))
-        var pace = BuildPace(entries: (base?.manifest.entries ?? 0) + (try pending.count()))
+        let entries = max(1, (base?.manifest.entries ?? 0) + (try pending.count()))
+        var pace = Pace()
         let manifest = try VersionBuilder(
             folder: staged, id: id, datastore: datastore, base: base, pending: pending, through: through,
             jobID: job.id
         ) { [self] written in
             try checkpoint(job.id)
-            if let progress = pace.progress(written) { try catalog.update(job: job.id, progress: progress) }
+            if let progress = pace.progress(rows: written, fraction: min(1, Double(written) / Double(entries))) {
+                try catalog.update(job: job.id, progress: progress)
+            }
         }.build()
         try catalog.start(job: job.id, phase: .publishing, at: Date())
         let publisher = VersionPublisher(directory: directory, onStep: configuration.onPublishStep)
@@ -437,27 +440,5 @@ extension ImportReport {
         self.entries = entries
         diskBytes = existing + outcome.textBytes + vectorBytes + indexBytes
         memoryBytes = vectorBytes + indexBytes
-    }
-}
-
-/// How fast entries are written, said a few times a second.
-private struct BuildPace {
-    let entries: Int
-    private let started = ContinuousClock.now
-    private var next = ContinuousClock.now
-
-    init(entries: Int) {
-        self.entries = entries
-    }
-
-    mutating func progress(_ written: Int) -> JobProgress? {
-        let now = ContinuousClock.now
-        guard now >= next, entries > 0 else { return nil }
-        next = now + .milliseconds(250)
-        let seconds = (now - started) / .seconds(1)
-        let fraction = min(1, Double(written) / Double(entries))
-        return JobProgress(
-            fraction: fraction, rowsPerSecond: seconds > 0 ? Double(written) / seconds : 0,
-            secondsLeft: fraction > 0 ? seconds * (1 - fraction) / fraction : nil)
     }
 }

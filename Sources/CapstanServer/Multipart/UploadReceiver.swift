@@ -1,5 +1,6 @@
 import Crypto
 import DatastoreCore
+import DatastoreStorage
 import Foundation
 import Hummingbird
 import NIOCore
@@ -68,7 +69,7 @@ struct UploadReceiver {
             }
             try await handle.synchronize()
         }
-        return hash.finalize().map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        return FileDigest.hex(hash.finalize())
     }
 }
 

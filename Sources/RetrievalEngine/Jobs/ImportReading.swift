@@ -14,10 +14,8 @@ struct ImportReading {
     let rows: String
     let vectors: String?
     let options: ImportOptions
-    /// The files that are read, as they were at the start of this run.
-    let sources: [SourceStamp]
-    /// The same, looked at again.
-    let sourcesNow: () throws -> [SourceStamp]
+    /// Looks at the files that are read, as they are now.
+    let sources: () throws -> [SourceStamp]
     let pending: PendingChanges
     /// The newest version, against which external ids are looked up.
     let base: OpenVersion?
@@ -53,10 +51,10 @@ struct ImportReading {
     ///   `CancellationError` when the daemon stops; what was read is kept, to go on with.
     func run() throws -> Outcome {
         var position = ImportPosition()
-        position.sources = sources
+        position.sources = try sources()
         do {
             if !options.dryRun, let stopped = try pending.begin(job: job) {
-                guard stopped.sources == sources else { throw changed(stopped.sources, sources, after: stopped.rows) }
+                try refuseChange(from: stopped.sources, to: position.sources, after: stopped.rows)
                 position = stopped
             }
             return try read(from: &position)
@@ -75,7 +73,7 @@ struct ImportReading {
         try onForm(reader.format)
         try skip(position.rows, of: reader)
         let rejected = try RejectFile(rejects, keeping: position.rejectBytes)
-        var pace = Pace(reader)
+        var pace = Pace(rows: reader.rowsSeen, fraction: reader.fraction)
         if let revision = position.encoderRevision { encoder?.revision = revision }
         var outcome = Outcome(
             tally: position.tally, vectors: position.isEncoded ? .encoder : vectors == nil ? .rows : .file, textBytes: 0
@@ -90,7 +88,9 @@ struct ImportReading {
             if reader.rowsSeen % batchSize == 0 {
                 try stage(&batch, &refused, upTo: reader, rejected, &position, &outcome)
                 try checkpoint()
-                if let progress = pace.progress(reader) { try onProgress(position.tally, progress) }
+                if let progress = pace.progress(rows: reader.rowsSeen, fraction: reader.fraction) {
+                    try onProgress(position.tally, progress)
+                }
             }
         }
         try stage(&batch, &refused, upTo: reader, rejected, &position, &outcome)
@@ -100,7 +100,7 @@ struct ImportReading {
         // The counts go first: a crash between the two must not leave a batch without them.
         try onProgress(position.tally, nil)
         guard !options.dryRun else { return outcome }
-        guard try sourcesNow() == sources else { throw changed(sources, try sourcesNow(), after: position.rows) }
+        try refuseChange(from: position.sources, to: sources(), after: position.rows)
         try beforeCommit()
         try pending.commit(job: job)
         return outcome
@@ -118,9 +118,11 @@ struct ImportReading {
         }
     }
 
-    private func changed(_ before: [SourceStamp], _ now: [SourceStamp], after rows: Int) -> DatastoreError {
+    /// - Throws: `source_changed`, which names the files that are not what they were.
+    private func refuseChange(from before: [SourceStamp], to now: [SourceStamp], after rows: Int) throws {
+        guard before != now else { return }
         let names = zip(before, now).filter { $0 != $1 }.map(\.0.name)
-        return DatastoreError(
+        throw DatastoreError(
             .sourceChanged,
             "\(names.joined(separator: " and ")) changed while it was imported, after \(rows) rows; nothing of it was kept, "
                 + "import it again")
@@ -255,34 +257,9 @@ struct ImportReading {
     }
 }
 
-/// How fast the reading goes, said a few times a second.
-private struct Pace {
-    private let started = ContinuousClock.now
-    private let firstRow: Int
-    private let firstFraction: Double
-    private var next = ContinuousClock.now + .milliseconds(100)
-
-    init(_ reader: ImportReader) {
-        firstRow = reader.rowsSeen
-        firstFraction = Self.fraction(reader)
-    }
-
-    /// How far the reading is; nil when that was said a moment ago.
-    mutating func progress(_ reader: ImportReader) -> JobProgress? {
-        let now = ContinuousClock.now
-        guard now >= next else { return nil }
-        next = now + .milliseconds(250)
-        let seconds = (now - started) / .seconds(1)
-        let fraction = Self.fraction(reader)
-        let gained = fraction - firstFraction
-        return JobProgress(
-            fraction: fraction, rowsPerSecond: seconds > 0 ? Double(reader.rowsSeen - firstRow) / seconds : 0,
-            secondsLeft: gained > 0 ? seconds * (1 - fraction) / gained : nil)
-    }
-
-    private static func fraction(_ reader: ImportReader) -> Double {
-        reader.totalBytes > 0 ? min(1, Double(reader.bytesRead) / Double(reader.totalBytes)) : 0
-    }
+extension ImportReader {
+    /// Share of the rows file that is used up.
+    fileprivate var fraction: Double { totalBytes > 0 ? min(1, Double(bytesRead) / Double(totalBytes)) : 0 }
 }
 
 extension EntryFields {
