@@ -41,7 +41,8 @@ let package = Package(
                 .linkedLibrary("faiss"), .linkedLibrary("openblas"), .linkedLibrary("gomp"), .linkedLibrary("stdc++"),
             ]
         ),
-        .target(name: "VectorIndex", dependencies: ["CFaiss", "DatastoreCore"], swiftSettings: settings),
+        .systemLibrary(name: "CLZ4", path: "Sources/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .target(name: "VectorIndex", dependencies: ["CFaiss", "CLZ4", "DatastoreCore"], swiftSettings: settings),
 
         // Everything that speaks SQL or knows the files of a data directory.
         .target(

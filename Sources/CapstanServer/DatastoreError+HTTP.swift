@@ -15,7 +15,8 @@ extension ErrorCode {
             .noRowsAccepted, .rowsRejected, .invalidUTF8, .rowTooLong, .missingText, .missingVector,
             .unexpectedVector, .duplicateExternalID, .sourceChanged, .formatUnknown, .formatMismatch, .unknownColumn,
             .unknownSplit, .lfsPointer, .htmlPage, .indexFileInvalid, .malformedRow, .tooManyWords, .tooManyTokens,
-            .tooFewLetters, .languageNotWanted, .duplicateCaption:
+            .tooFewLetters, .languageNotWanted, .duplicateCaption, .sparseRagged, .duplicateTerm, .unknownTerm,
+            .weightNotFinite:
             .badRequest
         case .importByPathDisabled, .indexFilesDisabled, .pathOutsideImportRoots, .listenRefused, .foreignRequest:
             .forbidden
