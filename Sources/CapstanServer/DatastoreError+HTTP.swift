@@ -15,14 +15,18 @@ extension ErrorCode {
             .noRowsAccepted, .rowsRejected, .invalidUTF8, .rowTooLong, .missingText, .missingVector,
             .unexpectedVector, .duplicateExternalID, .sourceChanged, .formatUnknown, .formatMismatch, .unknownColumn,
             .unknownSplit, .lfsPointer, .htmlPage, .indexFileInvalid, .malformedRow, .tooManyWords, .tooManyTokens,
-            .tooFewLetters, .languageNotWanted, .duplicateCaption, .sparseRagged, .duplicateTerm, .unknownTerm,
+            .tooFewLetters, .languageNotWanted, .duplicateCaption, .noVectors, .noTerms, .termsCancel, .unknownKey,
+            .noCandidates, .tooManyCandidates, .temperatureOutOfRange, .sparseRagged, .duplicateTerm, .unknownTerm,
             .weightNotFinite:
             .badRequest
         case .importByPathDisabled, .indexFilesDisabled, .pathOutsideImportRoots, .listenRefused, .foreignRequest:
             .forbidden
-        case .notFound, .unknownDomain, .unknownDatastore, .unknownVersion, .unknownRevision, .unknownJob: .notFound
+        case .notFound, .unknownDomain, .unknownDatastore, .unknownVersion, .unknownRevision, .unknownJob,
+            .unknownEntry, .noOutput:
+            .notFound
         case .datastoreExists, .datastoreInUse, .datastoreBusy, .noVersion, .nothingToBuild, .dataDirectoryInUse,
-            .jobEnded, .idempotencyConflict, .encoderNotConfigured, .cancelled:
+            .jobEnded, .idempotencyConflict, .encoderNotConfigured, .rerankerNotConfigured, .vocabularyInUse,
+            .tooManyPending, .cancelled:
             .conflict
         case .encoderUnreachable, .encoderFailed, .encoderMismatch: .badGateway
         case .revisionConflict: .preconditionFailed

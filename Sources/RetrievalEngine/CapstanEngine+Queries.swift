@@ -80,7 +80,7 @@ extension CapstanEngine {
             let encoder = try QueryEncoder(domain, questionEncoder)
             let image = try QueryImage(text: text)
             return try await encoding { try await encoder.vector(of: image) }
-        case .vector, .vectorBase64, .vectors: return try input.single()
+        case .vector, .vectorBase64, .vectors, .terms, .entry, .lexical, .fused: return try input.single()
         }
     }
 
@@ -172,7 +172,7 @@ extension QueryInput {
                 values: QueryVectors.floats(base64: text, field: "query.vector_base64"), count: 1,
                 field: "query.vector_base64")
         case .vectors(let values, let count): try QueryVectors(values: values, count: count, field: "query.vectors")
-        case .text, .image:
+        case .text, .image, .terms, .entry, .lexical, .fused:
             throw DatastoreError.field(.invalidValue, "query", "got a text or a picture, expected a vector")
         }
     }
@@ -181,7 +181,7 @@ extension QueryInput {
     var needsEncoder: Bool {
         switch self {
         case .text, .image: true
-        case .vector, .vectorBase64, .vectors: false
+        case .vector, .vectorBase64, .vectors, .terms, .entry, .lexical, .fused: false
         }
     }
 

@@ -171,7 +171,11 @@ extension DomainCommand {
     }
 }
 
-extension Dedupe: ExpressibleByArgument {}
+extension Dedupe: ExpressibleByArgument {
+    public init?(argument: String) {
+        self.init(rawValue: argument)
+    }
+}
 
 extension DomainInfo {
     fileprivate var sentence: String { "\(domain) is at revision \(revision): \(datastoresShown)" }

@@ -94,7 +94,6 @@ struct WireSchemaTests {
         ("DatastoreKind", DatastoreKind.allCases.map(\.rawValue)),
         ("Origin", Origin.allCases.map(\.rawValue)),
         ("Metric", Metric.allCases.map(\.rawValue)),
-        ("Dedupe", Dedupe.allCases.map(\.rawValue)),
         ("ShortfallReason", ShortfallReason.allCases.map(\.rawValue)),
         ("JobState", JobState.allCases.map(\.rawValue)),
         ("ImportFormat", ImportFormat.allCases.map(\.rawValue)),

@@ -42,7 +42,7 @@ struct QueryController {
             request, allowed: ["k", "exclude_image_id", "dedupe", "min_score", "prompt", "count"])
         let options = QueryOptions(
             k: try parameters.integer("k"), excludeImageIDs: parameters.strings("exclude_image_id"),
-            dedupe: try parameters.value("dedupe", "none or text") { Dedupe(rawValue: $0) },
+            dedupe: try parameters.value("dedupe", Dedupe.forms) { Dedupe(rawValue: $0) },
             minScore: try parameters.value("min_score", "a finite number") {
                 Float($0).flatMap { $0.isFinite ? $0 : nil }
             },

@@ -29,6 +29,14 @@ public enum ErrorCode: String, CaseIterable, Codable, Sendable {
     case invalidBase64 = "invalid_base64"
     case kOutOfRange = "k_out_of_range"
     case tooManyQueries = "too_many_queries"
+    case noVectors = "no_vectors"
+    case noTerms = "no_terms"
+    case termsCancel = "terms_cancel"
+    case unknownKey = "unknown_key"
+    case noCandidates = "no_candidates"
+    case tooManyCandidates = "too_many_candidates"
+    case temperatureOutOfRange = "temperature_out_of_range"
+    case rerankerNotConfigured = "reranker_not_configured"
 
     // Things by name
     case unknownDomain = "unknown_domain"
@@ -36,6 +44,8 @@ public enum ErrorCode: String, CaseIterable, Codable, Sendable {
     case unknownVersion = "unknown_version"
     case unknownRevision = "unknown_revision"
     case unknownJob = "unknown_job"
+    case unknownEntry = "unknown_entry"
+    case noOutput = "no_output"
     case datastoreExists = "datastore_exists"
     case datastoreInUse = "datastore_in_use"
     case datastoreBusy = "datastore_busy"
@@ -43,6 +53,8 @@ public enum ErrorCode: String, CaseIterable, Codable, Sendable {
     case incompatibleDatastores = "incompatible_datastores"
     case revisionConflict = "revision_conflict"
     case nothingToBuild = "nothing_to_build"
+    case vocabularyInUse = "vocabulary_in_use"
+    case tooManyPending = "too_many_pending"
     case jobEnded = "job_ended"
     case idempotencyConflict = "idempotency_conflict"
 

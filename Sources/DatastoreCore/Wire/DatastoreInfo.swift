@@ -36,7 +36,7 @@ public struct CreateDatastoreRequest: Codable, Sendable, Hashable {
         var spec: KeySpec
 
         enum CodingKeys: String, CodingKey, CaseIterable {
-            case name, dim, metric, encoder
+            case name, kind, dim, metric, encoder, pruning
         }
 
         enum EncoderKeys: String, CodingKey, CaseIterable {
@@ -52,16 +52,41 @@ public struct CreateDatastoreRequest: Codable, Sendable, Hashable {
             }
         }
 
+        struct StrictPruning: Decodable {
+            var pruning: SparsePruning
+
+            enum CodingKeys: String, CodingKey, CaseIterable {
+                case threshold, top
+            }
+
+            init(from decoder: any Decoder) throws {
+                let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+                pruning = SparsePruning(
+                    threshold: try container.decodeIfPresent(Float.self, forKey: .threshold),
+                    top: try container.decodeWholeIfPresent(forKey: .top))
+            }
+        }
+
         init(from decoder: any Decoder) throws {
             let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
             guard let dim = try container.decodeWholeIfPresent(forKey: .dim) else {
                 throw DatastoreError.field(
                     .missingField, (decoder.codingPath + [CodingKeys.dim]).fieldPath, "required and not given")
             }
-            spec = KeySpec(
-                name: try container.decode(String.self, forKey: .name), dim: dim,
-                metric: try container.decode(Metric.self, forKey: .metric),
-                encoder: try container.decodeIfPresent(StrictEncoder.self, forKey: .encoder)?.encoder)
+            let name = try container.decode(String.self, forKey: .name)
+            let encoder = try container.decodeIfPresent(StrictEncoder.self, forKey: .encoder)?.encoder
+            let pruning = try container.decodeIfPresent(StrictPruning.self, forKey: .pruning)?.pruning
+            switch try container.decodeIfPresent(KeyKind.self, forKey: .kind) ?? .dense {
+            case .dense:
+                spec = KeySpec(
+                    name: name, dim: dim, metric: try container.decode(Metric.self, forKey: .metric), encoder: encoder)
+                spec.pruning = pruning
+            case .sparse:
+                spec = KeySpec(name: name, terms: max(1, dim), pruning: pruning)
+                spec.dim = dim
+                spec.metric = try container.decodeIfPresent(Metric.self, forKey: .metric) ?? .innerProduct
+                spec.encoder = encoder
+            }
         }
     }
 }

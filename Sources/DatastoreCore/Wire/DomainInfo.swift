@@ -26,36 +26,74 @@ public struct DatastoreBinding: Codable, Sendable, Hashable {
     public var name: String
     /// The pinned version; nil follows the latest.
     public var version: Int?
+    /// Results that an answer may have of it; nil is no limit.
+    public var limit: Int?
+    /// Results of several datastores are ordered by weight × score; above 0.
+    public var weight: Float
 
-    public init(name: String, version: Int? = nil) {
+    public init(name: String, version: Int? = nil, limit: Int? = nil, weight: Float = 1) {
         self.name = name
         self.version = version
+        self.limit = limit
+        self.weight = weight
     }
 
-    /// Reads `NAME` or `NAME@VERSION`, the command line's form.
+    private static let forms =
+        "NAME, NAME@latest or NAME@VERSION, and behind it :limit=N or :weight=W, for example coco@7 or web:limit=2:weight=0.9"
+
+    /// Reads `NAME` or `NAME@VERSION`, and `:limit=N` and `:weight=W` behind it: the command line's form.
     ///
     /// - Throws: `invalid_value`.
     public init(argument: String) throws {
-        let parts = argument.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        func refuse() -> DatastoreError {
+            DatastoreError.field(.invalidValue, "datastores", "got \"\(argument)\", expected \(Self.forms)")
+        }
+        let options = argument.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        let parts = options[0].split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         self.init(name: parts[0])
         if parts.count == 2, parts[1] != "latest" {
-            guard let number = Int(parts[1]), number > 0 else {
-                throw DatastoreError.field(
-                    .invalidValue, "datastores",
-                    "got \"\(argument)\", expected NAME, NAME@latest or NAME@VERSION, for example coco@7")
-            }
+            guard let number = Int(parts[1]), number > 0 else { throw refuse() }
             version = number
+        }
+        for option in options.dropFirst() {
+            let pair = option.split(separator: "=", maxSplits: 1).map(String.init)
+            switch pair.first {
+            case "limit":
+                guard pair.count == 2, let value = Int(pair[1]) else { throw refuse() }
+                limit = value
+            case "weight":
+                guard pair.count == 2, let value = Float(pair[1]) else { throw refuse() }
+                weight = value
+            default: throw refuse()
+            }
+        }
+        try validate()
+    }
+
+    /// - Throws: `invalid_value`, `weight_not_finite`.
+    package func validate() throws {
+        guard weight.isFinite else {
+            throw DatastoreError.field(.weightNotFinite, "datastores.weight", "got \(weight), expected a finite number")
+        }
+        guard weight > 0 else {
+            throw DatastoreError.field(.invalidValue, "datastores.weight", "got \(weight), expected a number above 0")
+        }
+        guard limit.map({ $0 > 0 }) ?? true else {
+            throw DatastoreError.field(.invalidValue, "datastores.limit", "got \(limit ?? 0), expected 1 or more")
         }
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case name, version
+        case name, version, limit, weight
     }
 
     /// `version` may be a number, `"latest"`, or absent.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
         name = try container.decode(String.self, forKey: .name)
+        limit = try container.decodeWholeIfPresent(forKey: .limit)
+        weight = try container.decodeWeightIfPresent(forKey: .weight) ?? 1
+        try validate()
         if let text = try? container.decode(String.self, forKey: .version) {
             guard text == "latest" else {
                 throw DatastoreError.field(
@@ -74,6 +112,8 @@ public struct DatastoreBinding: Codable, Sendable, Hashable {
         } else {
             try container.encode("latest", forKey: .version)
         }
+        try container.encodeIfPresent(limit, forKey: .limit)
+        if weight != 1 { try container.encode(weight, forKey: .weight) }
     }
 }
 
@@ -82,16 +122,25 @@ public struct QueryDefaults: Codable, Sendable, Hashable {
     public var k: Int?
     public var minScore: Float?
     public var dedupe: Dedupe?
+    public var includePending: Bool?
+    /// Of prompts, in which `||` stands for the captions.
+    public var template: String?
 
-    public init(k: Int? = nil, minScore: Float? = nil, dedupe: Dedupe? = nil) {
+    public init(
+        k: Int? = nil, minScore: Float? = nil, dedupe: Dedupe? = nil, includePending: Bool? = nil,
+        template: String? = nil
+    ) {
         self.k = k
         self.minScore = minScore
         self.dedupe = dedupe
+        self.includePending = includePending
+        self.template = template
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case k, dedupe
+        case k, dedupe, template
         case minScore = "min_score"
+        case includePending = "include_pending"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -99,6 +148,8 @@ public struct QueryDefaults: Codable, Sendable, Hashable {
         k = try container.decodeWholeIfPresent(forKey: .k)
         minScore = try container.decodeIfPresent(Float.self, forKey: .minScore)
         dedupe = try container.decodeIfPresent(Dedupe.self, forKey: .dedupe)
+        includePending = try container.decodeIfPresent(Bool.self, forKey: .includePending)
+        template = try container.decodeIfPresent(String.self, forKey: .template)
     }
 }
 
@@ -147,15 +198,21 @@ public struct BoundDatastore: Codable, Sendable, Hashable {
     public var version: Int
     /// Whether the next version moves the domain.
     public var followsLatest: Bool
+    /// Results that an answer may have of it; nil is no limit.
+    public var limit: Int?
+    /// Results of several datastores are ordered by weight × score.
+    public var weight: Float
 
-    public init(name: String, version: Int, followsLatest: Bool) {
+    public init(name: String, version: Int, followsLatest: Bool, limit: Int? = nil, weight: Float = 1) {
         self.name = name
         self.version = version
         self.followsLatest = followsLatest
+        self.limit = limit
+        self.weight = weight
     }
 
     enum CodingKeys: String, CodingKey {
-        case name, version
+        case name, version, limit, weight
         case followsLatest = "follows_latest"
     }
 }

@@ -26,6 +26,14 @@ public enum ImportFormat: String, WireChoice {
     case lvis
 }
 
+/// What becomes of several vectors of one row.
+public enum VectorPooling: String, WireChoice {
+    /// They are refused: a row has one vector for a key.
+    case none
+    /// Their mean, as EVCap makes a key of an image's 32 query vectors.
+    case mean
+}
+
 /// Which of a Karpathy sentence's two texts is taken.
 public enum CaptionText: String, WireChoice {
     case raw
@@ -78,6 +86,8 @@ public struct ImportOptions: Codable, Sendable, Hashable {
     public var columns: [String: String]
     /// CSV and TSV: whether the first line names the columns; nil finds out.
     public var header: Bool?
+    /// Rows whose vector is an array of vectors, and NumPy files of three axes.
+    public var pool: VectorPooling
     /// For rows that do not say theirs.
     public var origin: Origin?
     /// For rows that do not say theirs.
@@ -89,8 +99,10 @@ public struct ImportOptions: Codable, Sendable, Hashable {
     public init(
         build: Bool = true, strict: Bool = false, dryRun: Bool = false, format: ImportFormat = .auto,
         splits: [String] = [], captionText: CaptionText = .raw, columns: [String: String] = [:], header: Bool? = nil,
-        origin: Origin? = nil, lang: String? = nil, source: String? = nil, filters: ImportFilters = ImportFilters()
+        pool: VectorPooling = .none, origin: Origin? = nil, lang: String? = nil, source: String? = nil,
+        filters: ImportFilters = ImportFilters()
     ) {
+        self.pool = pool
         self.build = build
         self.strict = strict
         self.dryRun = dryRun
@@ -129,7 +141,7 @@ public struct ImportOptions: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case build, strict, format, splits, columns, header, origin, lang, source, languages
+        case build, strict, format, splits, columns, header, pool, origin, lang, source, languages
         case dryRun = "dry_run"
         case captionText = "caption_text"
         case maxWords = "max_words"
@@ -151,7 +163,8 @@ public struct ImportOptions: Codable, Sendable, Hashable {
             splits: try strings(.splits),
             captionText: try container.decodeIfPresent(CaptionText.self, forKey: .captionText) ?? .raw,
             columns: try container.decodeIfPresent([String: String].self, forKey: .columns) ?? [:],
-            header: try flag(.header), origin: try container.decodeIfPresent(Origin.self, forKey: .origin),
+            header: try flag(.header),
+            pool: try container.decodeIfPresent(VectorPooling.self, forKey: .pool) ?? .none, origin: try container.decodeIfPresent(Origin.self, forKey: .origin),
             lang: try container.decodeIfPresent(String.self, forKey: .lang),
             source: try container.decodeIfPresent(String.self, forKey: .source),
             filters: ImportFilters(
@@ -173,6 +186,7 @@ public struct ImportOptions: Codable, Sendable, Hashable {
         if captionText != .raw { try container.encode(captionText, forKey: .captionText) }
         if !columns.isEmpty { try container.encode(columns, forKey: .columns) }
         try container.encodeIfPresent(header, forKey: .header)
+        if pool != .none { try container.encode(pool, forKey: .pool) }
         try container.encodeIfPresent(origin, forKey: .origin)
         try container.encodeIfPresent(lang, forKey: .lang)
         try container.encodeIfPresent(source, forKey: .source)

@@ -4,20 +4,27 @@ public import struct Foundation.Date
 public struct ImportRequest: Codable, Sendable, Hashable {
     /// Rows in one of the forms of `ImportFormat`, plain or gzip, under an import root of the daemon.
     public var rowsPath: String
-    /// A NumPy file, or a FAISS index where the daemon may read one, with one vector per row; nil when the rows carry
-    /// their vectors or an encoder makes them.
+    /// A NumPy file, or a FAISS index where the daemon may read one, with one vector per row for the datastore's first
+    /// dense key; nil when the rows carry their vectors or an encoder makes them.
     public var vectorsPath: String?
+    /// The same for other dense keys, by name.
+    public var vectorsPaths: [String: String]
     public var options: ImportOptions
 
-    public init(rowsPath: String, vectorsPath: String? = nil, options: ImportOptions = ImportOptions()) {
+    public init(
+        rowsPath: String, vectorsPath: String? = nil, vectorsPaths: [String: String] = [:],
+        options: ImportOptions = ImportOptions()
+    ) {
         self.rowsPath = rowsPath
         self.vectorsPath = vectorsPath
+        self.vectorsPaths = vectorsPaths
         self.options = options
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
         case rowsPath = "rows_path"
         case vectorsPath = "vectors_path"
+        case vectorsPaths = "vectors_paths"
     }
 
     /// The options are fields beside the paths.
@@ -27,6 +34,7 @@ public struct ImportRequest: Codable, Sendable, Hashable {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         rowsPath = try container.decode(String.self, forKey: .rowsPath)
         vectorsPath = try container.decodeIfPresent(String.self, forKey: .vectorsPath)
+        vectorsPaths = try container.decodeIfPresent([String: String].self, forKey: .vectorsPaths) ?? [:]
         options = try ImportOptions(from: decoder)
     }
 
@@ -34,6 +42,7 @@ public struct ImportRequest: Codable, Sendable, Hashable {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(rowsPath, forKey: .rowsPath)
         try container.encodeIfPresent(vectorsPath, forKey: .vectorsPath)
+        if !vectorsPaths.isEmpty { try container.encode(vectorsPaths, forKey: .vectorsPaths) }
         try options.encode(to: encoder)
     }
 }
@@ -41,6 +50,10 @@ public struct ImportRequest: Codable, Sendable, Hashable {
 public enum JobKind: String, Codable, Sendable {
     case `import`
     case build
+    /// Drops entries by a score and builds a version of the others.
+    case filter
+    /// Answers a file of questions.
+    case dump
 }
 
 public enum JobState: String, Codable, Sendable, CaseIterable {
@@ -60,6 +73,8 @@ public enum JobPhase: String, Codable, Sendable {
     case reading
     case building
     case publishing
+    /// A dump.
+    case answering
     case done
 }
 
@@ -78,7 +93,10 @@ public struct JobCounts: Codable, Sendable, Hashable {
 public struct JobInfo: Codable, Sendable, Hashable {
     public var id: String
     public var kind: JobKind
+    /// A dump's is the first that its domain is bound to.
     public var datastore: String
+    /// The domain that a dump asks.
+    public var domain: String?
     public var state: JobState
     public var phase: JobPhase
     public var counts: JobCounts
@@ -94,6 +112,10 @@ public struct JobInfo: Codable, Sendable, Hashable {
     public var cancelRequested: Bool
     /// What an import found in its source.
     public var report: ImportReport?
+    /// What a filter kept and dropped.
+    public var filterReport: FilterReport?
+    /// What a dump answered.
+    public var dumpReport: DumpReport?
     /// The version it made.
     public var version: Int?
     /// Why it failed.
@@ -106,8 +128,12 @@ public struct JobInfo: Codable, Sendable, Hashable {
         id: String, kind: JobKind, datastore: String, state: JobState, phase: JobPhase, counts: JobCounts,
         rejectedByCode: [String: Int] = [:], progress: JobProgress? = nil, submittedBy: String? = nil,
         resumed: Int = 0, cancelRequested: Bool = false, report: ImportReport? = nil, version: Int?,
-        error: JobFailure?, createdAt: Date, startedAt: Date?, finishedAt: Date?
+        error: JobFailure?, createdAt: Date, startedAt: Date?, finishedAt: Date?, domain: String? = nil,
+        filterReport: FilterReport? = nil, dumpReport: DumpReport? = nil
     ) {
+        self.domain = domain
+        self.filterReport = filterReport
+        self.dumpReport = dumpReport
         self.id = id
         self.kind = kind
         self.datastore = datastore
@@ -128,7 +154,9 @@ public struct JobInfo: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case id, kind, datastore, state, phase, counts, progress, resumed, report, version, error
+        case id, kind, datastore, domain, state, phase, counts, progress, resumed, report, version, error
+        case filterReport = "filter_report"
+        case dumpReport = "dump_report"
         case rejectedByCode = "rejected_by_code"
         case submittedBy = "submitted_by"
         case cancelRequested = "cancel_requested"

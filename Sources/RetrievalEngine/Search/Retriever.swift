@@ -75,7 +75,7 @@ package struct Retriever: Sendable {
                 if $0.score != $1.score { return $0.score > $1.score }
                 return $0.id != $1.id ? $0.id < $1.id : $0.binding < $1.binding
             }
-            if dedupe == .text { merged = Self.firstOfEachText(merged, reasons: &reasons) }
+            if dedupe.text { merged = Self.firstOfEachText(merged, reasons: &reasons) }
         }
         let results = try read(Array(merged.prefix(k))).compactMap { candidate in
             candidate.entry.map { entry in
@@ -123,7 +123,7 @@ package struct Retriever: Sendable {
                     candidates.append(Candidate(binding: binding, id: id, score: hit.score, entry: known[id]))
                 }
             }
-            if dedupe == .text {
+            if dedupe.text {
                 candidates = try read(candidates)
                 for candidate in candidates { known[candidate.id] = candidate.entry }
                 candidates = Self.firstOfEachText(candidates, reasons: &found)
