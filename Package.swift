@@ -51,9 +51,11 @@ let package = Package(
             resources: [
                 .embedInCode("catalog_0001_initial.sql"),
                 .embedInCode("catalog_0002_jobs.sql"),
+                .embedInCode("catalog_0003_keys.sql"),
                 .embedInCode("entries_0001_initial.sql"),
                 .embedInCode("pending_0001_initial.sql"),
                 .embedInCode("pending_0002_progress.sql"),
+                .embedInCode("pending_0003_keys.sql"),
             ],
             swiftSettings: settings
         ),
@@ -136,11 +138,11 @@ let package = Package(
             swiftSettings: settings
         ),
 
-        // Times of questions and imports: Tools/bench-query and Tools/bench-import build and run it.
+        // Times of questions and imports: Tools/bench-query, bench-import and bench-sparse build and run it.
         .executableTarget(
             name: "bench",
             dependencies: [
-                "CaptionerClient", "DatastoreCore", "VectorIndex",
+                "CaptionerClient", "DatastoreCore", "DatastoreImport", "VectorIndex",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],

@@ -13,6 +13,7 @@ package struct Migration: Sendable {
     package static let catalog = [
         Migration("0001_initial", PackageResources.catalog_0001_initial_sql),
         Migration("0002_jobs", PackageResources.catalog_0002_jobs_sql),
+        Migration("0003_keys", PackageResources.catalog_0003_keys_sql),
     ]
     /// `entries.sqlite` of a version.
     package static let entries = [Migration("0001_initial", PackageResources.entries_0001_initial_sql)]
@@ -20,5 +21,6 @@ package struct Migration: Sendable {
     package static let pending = [
         Migration("0001_initial", PackageResources.pending_0001_initial_sql),
         Migration("0002_progress", PackageResources.pending_0002_progress_sql),
+        Migration("0003_keys", PackageResources.pending_0003_keys_sql),
     ]
 }

@@ -57,6 +57,10 @@ func buildRouter(engine: CapstanEngine, configuration: ServerConfiguration) -> R
     DatastoreController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: datastores)
     ImportController(engine: engine, bodyLimit: bodyLimit, uploadLimit: configuration.uploadLimit)
         .addRoutes(to: datastores)
+    EntryController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: datastores)
+    VocabularyController(engine: engine, uploadLimit: configuration.uploadLimit).addRoutes(to: datastores)
+    DumpController(engine: engine, uploadLimit: configuration.uploadLimit).addRoutes(to: domains)
+    ScoreController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: api)
     JobController(engine: engine).addRoutes(to: api.group("jobs"))
     return router
 }

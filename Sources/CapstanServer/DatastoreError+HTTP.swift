@@ -28,7 +28,7 @@ extension ErrorCode {
             .jobEnded, .idempotencyConflict, .encoderNotConfigured, .rerankerNotConfigured, .vocabularyInUse,
             .tooManyPending, .cancelled:
             .conflict
-        case .encoderUnreachable, .encoderFailed, .encoderMismatch: .badGateway
+        case .encoderUnreachable, .encoderFailed, .encoderMismatch, .rerankerUnreachable, .rerankerFailed: .badGateway
         case .revisionConflict: .preconditionFailed
         case .bodyTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType

@@ -1,4 +1,5 @@
 public import DatastoreCore
+public import Foundation
 import NIOHTTP1
 
 extension CaptionerClient {
@@ -25,6 +26,41 @@ extension CaptionerClient {
     /// Removes a datastore with all its versions; refused while a domain uses it.
     public func deleteDatastore(_ name: String) async throws {
         try await perform(.change(.DELETE, "v1", "datastores", Self.checked(name, field: "datastore")))
+    }
+
+    /// Gives the terms of a sparse key their words.
+    ///
+    /// - Parameter terms: UTF-8, one term a line; the nth line, from 0, is the word of the nth term.
+    public func setVocabulary(_ terms: Data, ofKey key: String, of datastore: String) async throws {
+        let call = Call.change(
+            .PUT, "v1", "datastores", try Self.checked(datastore, field: "datastore"), "keys",
+            try Self.checked(key, field: "key"), "vocabulary")
+        try await perform(call.bytes(terms, type: "text/plain"))
+    }
+
+    /// Adds entries as pending changes: durable when this returns, in a version with the next build.
+    ///
+    /// - Parameter ndjson: rows as an import takes them, one JSON object a line, with their vectors unless the datastore
+    ///   names an encoder.
+    /// - Returns: what became of each row, refused ones among them.
+    public func addEntries(ndjson: Data, to datastore: String) async throws -> EntryChanges {
+        try await addEntries(ndjson, type: "application/x-ndjson", to: datastore)
+    }
+
+    /// Adds one entry, a JSON object, as ``addEntries(ndjson:to:)`` does.
+    public func addEntry(json: Data, to datastore: String) async throws -> EntryChanges {
+        try await addEntries(json, type: "application/json", to: datastore)
+    }
+
+    private func addEntries(_ rows: Data, type: String, to datastore: String) async throws -> EntryChanges {
+        let call = Call.change(.POST, "v1", "datastores", try Self.checked(datastore, field: "datastore"), "entries")
+        return try await answer(to: call.bytes(rows, type: type))
+    }
+
+    /// Starts a job that drops entries whose image and text do not fit, and makes a version of the others (CapFilt).
+    public func startFilter(_ request: FilterRequest, of datastore: String) async throws -> JobInfo {
+        let call = Call.change(.POST, "v1", "datastores", try Self.checked(datastore, field: "datastore"), "filters")
+        return try await answer(to: call.json(request))
     }
 
     /// Starts the build of a version of the pending changes; the error code is `nothing_to_build` when there are none.

@@ -22,25 +22,26 @@ extension CaptionerClient {
     ///
     /// - Parameters:
     ///   - file: Rows in one of the forms of `ImportFormat`, plain or gzip.
-    ///   - vectors: A NumPy file (`.npy`), or a FAISS index where the daemon reads them, with one vector per row; nil
-    ///     when the rows carry their vectors or the datastore names an encoder.
+    ///   - vectors: A NumPy file (`.npy`), or a FAISS index where the daemon reads them, with one vector per row for the
+    ///     datastore's first dense key; nil when the rows carry their vectors or the datastore names an encoder.
+    ///   - keyVectors: The same for other dense keys, by name.
     ///   - idempotencyKey: The same upload with the same key is one import, for a week; nil makes one for this call.
     ///   - progress: Called as the upload goes on, from any thread.
     /// - Returns: The job, which goes on: see ``waitForJob(_:onUpdate:)``.
     public func importRows(
-        file: URL, vectors: URL? = nil, into datastore: String, options: ImportOptions = ImportOptions(),
-        idempotencyKey: String? = nil, progress: (@Sendable (UploadProgress) -> Void)? = nil
+        file: URL, vectors: URL? = nil, keyVectors: [String: URL] = [:], into datastore: String,
+        options: ImportOptions = ImportOptions(), idempotencyKey: String? = nil,
+        progress: (@Sendable (UploadProgress) -> Void)? = nil
     ) async throws -> JobInfo {
         let name = try Self.checked(datastore, field: "datastore")
+        var parts: [UploadBody.Part] = [.file("rows", file)]
+        if let vectors { parts.append(.file("vectors", vectors)) }
+        for (key, vectors) in keyVectors.sorted(by: { $0.key < $1.key }) {
+            parts.append(.file("vectors.\(try Self.checked(key, field: "key"))", vectors))
+        }
         let body =
-            if let vectors {
-                try UploadBody(multipart: [
-                    UploadBody.FilePart(name: "rows", file: file, type: "application/octet-stream"),
-                    UploadBody.FilePart(name: "vectors", file: vectors, type: "application/octet-stream"),
-                ])
-            } else {
-                try UploadBody(file: file, type: "application/octet-stream")
-            }
+            try parts.count > 1
+            ? UploadBody(multipart: parts) : UploadBody(file: file, type: "application/octet-stream")
         let call = Call.change(.POST, "v1", "datastores", name, "imports", query: options.queryItems)
             .idempotent(idempotencyKey ?? UUID().uuidString)
         return try await answer(to: call.upload(body, progress: progress))
@@ -69,6 +70,7 @@ extension ImportOptions {
         if captionText != .raw { items.append(("caption_text", captionText.rawValue)) }
         items += columns.sorted { $0.key < $1.key }.map { ("columns", "\($0.key):\($0.value)") }
         if let header { items.append(("header", String(header))) }
+        if pool != .none { items.append(("pool", pool.rawValue)) }
         if let origin { items.append(("origin", origin.rawValue)) }
         if let lang { items.append(("lang", lang)) }
         if let source { items.append(("source", source)) }

@@ -64,4 +64,16 @@ extension CaptionerClient {
     public func rejects(of jobID: String) -> RejectedRows {
         RejectedRows(client: self, jobID: jobID)
     }
+
+    /// What a job made for its client, as it comes: the captions of a dump, the entries that a filter dropped.
+    ///
+    /// ```swift
+    /// var captions = Data()
+    /// for try await bytes in client.output(of: job.id) { captions += bytes }
+    /// ```
+    ///
+    /// The error code is `no_output` when there is none.
+    public func output(of jobID: String) -> JobOutput {
+        JobOutput(client: self, jobID: jobID)
+    }
 }

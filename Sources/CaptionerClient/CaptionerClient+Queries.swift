@@ -12,7 +12,11 @@ extension CaptionerClient {
     public func query(
         _ vector: [Float], of domain: String, options: QueryOptions = QueryOptions()
     ) async throws -> QueryAnswer {
-        try await answer(to: rawQuery(vector, of: domain, query: options.queryItems))
+        guard options.needJSON else {
+            return try await answer(to: rawQuery(vector, of: domain, options: options))
+        }
+        return try await query(
+            QueryRequest(query: .vectorBase64(QueryVectors.base64(vector)), options: options), of: domain)
     }
 
     /// The answers to several vectors, in order, all from one revision of `domain`.
@@ -23,23 +27,54 @@ extension CaptionerClient {
     public func query(
         vectors: [Float], count: Int, of domain: String, options: QueryOptions = QueryOptions()
     ) async throws -> QueryBatchAnswer {
-        guard count > 0, vectors.count % count == 0 else {
+        guard options.merge == nil else {
             throw CaptionerError(
-                unsendable: .field(
-                    .vectorsRagged, "vectors", "got \(vectors.count) numbers for \(count) vectors of equal length"))
+                unsendable: .field(.invalidValue, "merge", "makes one answer of all vectors; expected none here"))
         }
-        let items = options.queryItems + [("count", String(count))]
-        return try await answers(to: rawQuery(vectors, of: domain, query: items), count: count)
+        try Self.checkShape(vectors, count: count)
+        guard options.needJSON else {
+            return try await answers(to: rawQuery(vectors, count: count, of: domain, options: options), count: count)
+        }
+        let dim = vectors.count / count
+        let requests = (0..<count).map { row in
+            QueryRequest(
+                query: .vectorBase64(QueryVectors.base64(Array(vectors[row * dim..<(row + 1) * dim]))), options: options
+            )
+        }
+        return try await queryBatch(requests, of: domain)
     }
 
-    /// The answer to `request`, which goes as JSON and asks with one vector.
+    /// The one answer to several vectors together, as EVCap asks with the 32 query tokens of an image.
     ///
-    /// For several, ``query(vectors:count:of:options:)`` is the way.
+    /// ```swift
+    /// let answer = try await client.query(merging: tokens, count: 32, of: "objects", options: QueryOptions(k: 10))
+    /// decoder.generate(prompt: answer.joined ?? "")
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - vectors: Row-major: `count` vectors end to end.
+    ///   - options: Without `merge`, EVCap's own numbers hold.
+    public func query(
+        merging vectors: [Float], count: Int, of domain: String, options: QueryOptions = QueryOptions()
+    ) async throws -> QueryAnswer {
+        var options = options
+        options.merge = options.merge ?? VectorMerge()
+        try Self.checkShape(vectors, count: count)
+        guard options.needJSON else {
+            return try await answer(to: rawQuery(vectors, count: count, of: domain, options: options))
+        }
+        return try await query(QueryRequest(query: .vectors(vectors, count: count), options: options), of: domain)
+    }
+
+    /// The answer to `request`, which goes as JSON and asks with one vector, or with several to merge.
+    ///
+    /// For the answers to several apart, ``query(vectors:count:of:options:)`` is the way.
     public func query(_ request: QueryRequest, of domain: String) async throws -> QueryAnswer {
-        if case .vectors = request.query {
+        if case .vectors = request.query, request.options.merge == nil {
             throw CaptionerError(
-                unsendable: .field(.invalidValue, "query", "got vectors, expected vector, vector_base64, text or image")
-            )
+                unsendable: .field(
+                    .invalidValue, "query",
+                    "got vectors without merge, whose answers are several; expected one question"))
         }
         return try await answer(to: .ask("v1", "domains", Self.checked(domain, field: "domain"), "query").json(request))
     }
@@ -60,21 +95,56 @@ extension CaptionerClient {
         return batch
     }
 
-    private func rawQuery(_ values: [Float], of domain: String, query: [(name: String, value: String)]) throws -> Call {
-        try Call.ask("v1", "domains", Self.checked(domain, field: "domain"), "query", query: query)
+    private static func checkShape(_ vectors: [Float], count: Int) throws {
+        guard count > 0, vectors.count % count == 0 else {
+            throw CaptionerError(
+                unsendable: .field(
+                    .vectorsRagged, "vectors", "got \(vectors.count) numbers for \(count) vectors of equal length"))
+        }
+    }
+
+    /// - Parameter count: of several vectors; nil for one.
+    private func rawQuery(
+        _ values: [Float], count: Int? = nil, of domain: String, options: QueryOptions
+    ) throws -> Call {
+        let items = options.queryItems + (count.map { [("count", String($0))] } ?? [])
+        return try Call.ask("v1", "domains", Self.checked(domain, field: "domain"), "query", query: items)
             .bytes(QueryVectors.littleEndian(values), type: "application/octet-stream")
     }
 }
 
 extension QueryOptions {
+    private static let longestTemplateInURL = 2048
+
+    /// Whether an option has no place in the query string of a raw question.
+    fileprivate var needJSON: Bool {
+        fusion != nil || rerank != nil || ignoreUnknownTerms || template?.utf8.count ?? 0 > Self.longestTemplateInURL
+    }
+
     /// The options as a raw question carries them.
     fileprivate var queryItems: [(name: String, value: String)] {
         var items: [(name: String, value: String)] = []
         if let k { items.append(("k", String(k))) }
+        if let using { items.append(("using", using)) }
         items += excludeImageIDs.map { ("exclude_image_id", $0) }
         if let dedupe { items.append(("dedupe", dedupe.rawValue)) }
         if let minScore { items.append(("min_score", "\(minScore)")) }
-        if prompt { items.append(("prompt", "true")) }
+        if let includePending { items.append(("include_pending", String(includePending))) }
+        if prompt || template != nil { items.append(("prompt", "true")) }
+        if let template { items.append(("template", template)) }
+        if let merge {
+            items += [("merge", "true"), ("per_vector", String(merge.perVector)), ("limit", String(merge.limit))]
+            items.append(("separator", merge.separator))
+        }
+        if let mmr {
+            items.append(("mmr", "\(mmr.lambda)"))
+            if let fetch = mmr.fetch { items.append(("mmr_fetch", String(fetch))) }
+        }
+        if let select {
+            items.append(("select", select.method.rawValue))
+            if let from = select.from { items.append(("select_from", String(from))) }
+            items += [("order", select.order.rawValue), ("seed", String(select.seed))]
+        }
         return items
     }
 }

@@ -1,3 +1,4 @@
+import DatastoreCore
 import Dispatch
 import Foundation
 import NIOCore
@@ -16,11 +17,23 @@ struct UploadBody: Sendable {
         }
     }
 
-    /// A file as a part of a `multipart/form-data` body.
-    struct FilePart {
+    /// A part of a `multipart/form-data` body: a file, or a short text.
+    struct Part {
+        enum Content {
+            case file(URL)
+            case text(String)
+        }
+
         var name: String
-        var file: URL
-        var type: String
+        var content: Content
+        var type = "application/octet-stream"
+
+        static func file(_ name: String, _ file: URL) -> Part { Part(name: name, content: .file(file)) }
+
+        static func json(_ name: String, _ value: some Encodable) throws -> Part {
+            let text = String(decoding: try WireJSON.encode(value), as: UTF8.self)
+            return Part(name: name, content: .text(text), type: "application/json")
+        }
     }
 
     let type: String
@@ -35,21 +48,29 @@ struct UploadBody: Sendable {
     }
 
     /// - Throws: `CaptionerError` of kind `unreadableFile`.
-    init(multipart parts: [FilePart], boundary: String = "capstan-\(UUID().uuidString)") throws {
+    init(multipart parts: [Part], boundary: String = "capstan-\(UUID().uuidString)") throws {
         type = "multipart/form-data; boundary=\(boundary)"
         var segments: [Segment] = []
         for part in parts {
-            let fileName = part.file.lastPathComponent
-                .replacing("\"", with: "%22").replacing("\r", with: "%0D").replacing("\n", with: "%0A")
+            let (fileName, segment): (String, Segment) =
+                switch part.content {
+                case .file(let file):
+                    ("; filename=\"\(Self.escaped(file.lastPathComponent))\"", try Self.segment(of: file))
+                case .text(let text): ("", .bytes(text))
+                }
             segments.append(
                 .bytes(
                     "\(segments.isEmpty ? "" : "\r\n")--\(boundary)\r\n"
-                        + "Content-Disposition: form-data; name=\"\(part.name)\"; filename=\"\(fileName)\"\r\n"
+                        + "Content-Disposition: form-data; name=\"\(part.name)\"\(fileName)\r\n"
                         + "Content-Type: \(part.type)\r\n\r\n"))
-            segments.append(try Self.segment(of: part.file))
+            segments.append(segment)
         }
         segments.append(.bytes("\r\n--\(boundary)--\r\n"))
         self.segments = segments
+    }
+
+    private static func escaped(_ fileName: String) -> String {
+        fileName.replacing("\"", with: "%22").replacing("\r", with: "%0D").replacing("\n", with: "%0A")
     }
 
     private static func segment(of file: URL) throws -> Segment {

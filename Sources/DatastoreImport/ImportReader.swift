@@ -1,13 +1,14 @@
 package import DatastoreCore
 
-/// Reads captions, or names, with their vectors, from a file of any `ImportFormat`, plain or gzip, and optionally a
-/// NumPy file of vectors.
+/// Reads captions, or names, with their vectors, from a file of any `ImportFormat`, plain or gzip, and optionally
+/// NumPy files of vectors, one for a key.
 ///
-/// Row n of the NumPy file belongs to the nth row of the rows file, whether that row is accepted or rejected, so rows
+/// Row n of each NumPy file belongs to the nth row of the rows file, whether that row is accepted or rejected, so rows
 /// and vectors never shift. Options fill what rows do not say, and filters refuse rows after they were read.
 ///
 /// ```swift
-/// let reader = try ImportReader(rowsPath: "captions_val2017.json", vectorsPath: "coco.npy", key: key)
+/// let reader = try ImportReader(
+///     rowsPath: "captions.ndjson", vectors: ["text": "text.npy"], keys: keys, termIndex: { vocabulary.index(of: $1) })
 /// while let record = try reader.next() {
 ///     switch record {
 ///     case .row(let row): try store.add(row)
@@ -21,9 +22,9 @@ package import DatastoreCore
 package final class ImportReader {
     private let window: ByteWindow
     private let rows: any RowSource
-    private let vectors: NumpyReader?
-    private let key: KeySpec
-    private let encodes: Bool
+    private let files: VectorFiles
+    private let keys: [KeySpec]
+    private let encodes: Set<String>
     private let options: ImportOptions
     private let filters: RowFilters
     /// Row of each external id accepted so far.
@@ -41,42 +42,59 @@ package final class ImportReader {
     /// Opens the files and finds out the form of the rows.
     ///
     /// - Parameters:
-    ///   - vectorsPath: a `.npy` file with one row per row of `rowsPath`; nil when the rows carry their vectors.
-    ///   - key: what the vectors are for; its dim is every vector's.
-    ///   - encodes: whether rows may come without a vector, because an encoder makes it later; otherwise such rows are
-    ///     rejected.
+    ///   - vectors: for dense keys, by name, a `.npy` file with one row per row of `rowsPath`; rows carry the vectors of
+    ///     the other keys themselves.
+    ///   - keys: what the vectors are for.
+    ///   - termIndex: finds the words of sparse keys; nil when they have none, and terms are given by their indices.
+    ///   - wordless: sparse keys of which `termIndex` knows no words, because they have no vocabulary.
+    ///   - encodes: dense keys of which rows may come without a vector, because an encoder makes it later; other rows
+    ///     without are rejected.
     ///   - maximumRowBytes: a longer row is rejected.
     ///   - chunkSize: bytes read at a time, 1 or more.
     /// - Throws: `source_unreadable`; `format_unknown`, `format_mismatch`, `lfs_pointer`, `html_page` or
-    ///   `unknown_column` about the rows; `invalid_value` for options that the form has no use for; what `NumpyReader`
-    ///   throws, or `vector_dim_mismatch` when the `.npy` file has another dim than the key.
+    ///   `unknown_column` about the rows; `invalid_value` for options that the form has no use for; what `VectorFiles`
+    ///   throws.
     package init(
-        rowsPath: String, vectorsPath: String?, key: KeySpec, options: ImportOptions = ImportOptions(),
-        encodes: Bool = false, maximumRowBytes: Int = LineReader.defaultMaximumLineBytes,
-        chunkSize: Int = ByteSource.defaultChunkSize
+        rowsPath: String, vectors: [String: String], keys: [KeySpec], termIndex: TermIndex? = nil,
+        wordless: Set<String> = [], options: ImportOptions = ImportOptions(), encodes: Set<String> = [],
+        maximumRowBytes: Int = LineReader.defaultMaximumLineBytes, chunkSize: Int = ByteSource.defaultChunkSize
     ) throws {
         window = ByteWindow(source: try ByteSource(path: rowsPath), chunkSize: chunkSize)
-        vectors = try vectorsPath.map { try NumpyReader(path: $0) }
-        if let vectors, vectors.dim != key.dim {
-            throw DatastoreError(
-                .vectorDimMismatch,
-                "\(vectors.name): got vectors of \(vectors.dim) numbers, expected \(key.dim) (key \(key.name))")
-        }
+        files = try VectorFiles(vectors, keys: keys, pool: options.pool, chunkSize: chunkSize)
         let sample = RowsSample(window)
         format = try sample.format(asked: options)
-        rows = try format.rows(
-            in: window, options: options, inlineDim: vectors == nil ? key.dim : nil, maximumRowBytes: maximumRowBytes)
-        self.key = key
+        let inline = InlineKeys(
+            keys, inFiles: Set(vectors.keys), pool: options.pool, termIndex: termIndex, wordless: wordless)
+        rows = try format.rows(in: window, options: options, inline: inline, maximumRowBytes: maximumRowBytes)
+        self.keys = keys
         self.options = options
         self.encodes = encodes
         filters = RowFilters(options.filters)
     }
 
-    /// Whether every vector given is a 16-bit float exactly: the originals can be stored as such without loss.
-    package var vectorsAreHalfPrecision: Bool { vectors?.elementType == .f16 }
+    /// Opens the files of a datastore that has one key.
+    package convenience init(
+        rowsPath: String, vectorsPath: String?, key: KeySpec, options: ImportOptions = ImportOptions(),
+        encodes: Bool = false, maximumRowBytes: Int = LineReader.defaultMaximumLineBytes,
+        chunkSize: Int = ByteSource.defaultChunkSize
+    ) throws {
+        try self.init(
+            rowsPath: rowsPath, vectors: vectorsPath.map { [key.name: $0] } ?? [:], keys: [key], options: options,
+            encodes: encodes ? [key.name] : [], maximumRowBytes: maximumRowBytes, chunkSize: chunkSize)
+    }
 
-    /// Rows of the file of vectors, when there is one.
-    package var vectorRows: Int? { vectors?.rows }
+    /// Whether every vector given for a key is a 16-bit float exactly: the originals can be stored as such without loss.
+    ///
+    /// - Parameter index: the key's place among the keys.
+    package func vectorsAreHalfPrecision(key index: Int) -> Bool { files.areHalfPrecision(key: index) }
+
+    /// The same of the first dense key.
+    package var vectorsAreHalfPrecision: Bool {
+        keys.firstIndex { $0.kind == .dense }.map(vectorsAreHalfPrecision(key:)) ?? false
+    }
+
+    /// Rows of the files of vectors, when there are any.
+    package var vectorRows: Int? { files.rows }
 
     /// Bytes of the rows file that were used up, compressed ones when it is gzip.
     package var bytesRead: Int { window.bytesUsed }
@@ -96,7 +114,7 @@ package final class ImportReader {
         if let failure { throw failure }
         do {
             guard let row = try rows.next() else {
-                if let vectors, vectors.rows != rowsSeen { throw mismatch(rows: rowsSeen) }
+                if let vectorRows, vectorRows != rowsSeen { throw mismatch(rows: rowsSeen) }
                 return nil
             }
             let record = try record(row)
@@ -109,26 +127,22 @@ package final class ImportReader {
     }
 
     private func record(_ source: SourceRow) throws -> ImportRecord {
-        var separate: [Float]?
-        if let vectors {
-            if source.mayHideRows, case .failure(let fault) = source.content {
-                throw DatastoreError(
-                    .rowsVectorsMismatch,
-                    "\(window.source.name): byte \(source.byte), line \(source.line): cannot be read, so that it "
-                        + "cannot be told how many vectors belong to it: \(fault.detail)")
-            }
-            separate = try vectors.next()
-            guard separate != nil else { throw mismatch(rows: rowsSeen + 1 + (try countRowsLeft())) }
+        if vectorRows != nil, source.mayHideRows, case .failure(let fault) = source.content {
+            throw DatastoreError(
+                .rowsVectorsMismatch,
+                "\(window.source.name): byte \(source.byte), line \(source.line): cannot be read, so that it "
+                    + "cannot be told how many vectors belong to it: \(fault.detail)")
         }
+        guard let separate = try files.next() else { throw mismatch(rows: rowsSeen + 1 + (try countRowsLeft())) }
         let number = rowsSeen + 1
         do throws(RowFault) {
             let content = try source.content.get()
-            let vector = try checkedVector(separate.map { InlineVector(values: $0, count: $0.count) } ?? content.vector)
+            let vectors = try vectors(of: content, separate)
             let fields = completed(content.fields)
             try filters.check(fields)
             try refuseDuplicate(fields, row: number)
             return .row(
-                ImportRow(row: number, line: source.line, byte: source.byte, fields: fields, vector: vector))
+                ImportRow(row: number, line: source.line, byte: source.byte, fields: fields, vectors: vectors))
         } catch {
             return .reject(
                 RejectedRow(
@@ -137,22 +151,46 @@ package final class ImportReader {
         }
     }
 
-    private func checkedVector(_ vector: InlineVector?) throws(RowFault) -> [Float]? {
-        guard let vector else {
-            if encodes { return nil }
-            throw RowFault(
-                .missingVector,
-                format == .ndjson
-                    ? "expected \"vector\" or \"vector_base64\", a file of vectors, or an encoder"
-                    : "expected a file of vectors, or an encoder")
+    /// The vector of each key.
+    ///
+    /// - Parameter separate: those from files.
+    private func vectors(of content: RowContent, _ separate: [[Float]?]) throws(RowFault) -> [KeyVector?] {
+        if let fault = content.vectors?.fault { throw fault }
+        var vectors: [KeyVector?] = []
+        vectors.reserveCapacity(keys.count)
+        for (index, key) in keys.enumerated() {
+            let vector = separate[index].map { KeyVector.dense($0) } ?? content.vectors?.vectors[index]
+            switch vector {
+            case nil:
+                guard key.kind == .dense, encodes.contains(key.name) else { throw missing(key) }
+            case .dense(let values):
+                if let fault = VectorFault.find(in: values[...], metric: key.metric) {
+                    throw RowFault(fault.code, "\(field(of: index)): \(fault.message)")
+                }
+            case .sparse: break
+            }
+            vectors.append(vector)
         }
-        guard vector.count == key.dim else {
-            throw RowFault(.vectorDimMismatch, "vector: got \(vector.count) numbers, expected \(key.dim)")
+        return vectors
+    }
+
+    /// How messages name the vector of a key.
+    private func field(of index: Int) -> String {
+        index == keys.firstIndex { $0.kind == .dense } ? "vector" : "vectors.\(keys[index].name)"
+    }
+
+    private func missing(_ key: KeySpec) -> RowFault {
+        let expected: String
+        switch (key.kind, format) {
+        case (.sparse, .ndjson): expected = "weights of terms in \"vectors\": {\"\(key.name)\": {…}}"
+        case (.sparse, _): expected = "NDJSON rows with weights of terms in \"vectors\": {\"\(key.name)\": {…}}"
+        case (.dense, .ndjson) where key == keys.first { $0.kind == .dense }:
+            expected = "\"vector\" or \"vector_base64\", a file of vectors, or an encoder"
+        case (.dense, .ndjson):
+            expected = "a vector in \"vectors\": {\"\(key.name)\": […]}, a file of vectors, or an encoder"
+        case (.dense, _): expected = "a file of vectors, or an encoder"
         }
-        if let fault = VectorFault.find(in: vector.values[...], metric: key.metric) {
-            throw RowFault(fault.code, "vector: \(fault.message)")
-        }
-        return vector.values
+        return RowFault(.missingVector, "key \"\(key.name)\": expected \(expected)")
     }
 
     private func completed(_ fields: EntryFields) -> EntryFields {
@@ -188,7 +226,7 @@ package final class ImportReader {
     }
 
     private func mismatch(rows: Int) -> DatastoreError {
-        let got = "\(window.source.name) has \(rows) rows, \(vectors?.name ?? "") has \(vectors?.rows ?? 0) vectors"
+        let got = "\(window.source.name) has \(rows) rows, \(files.description)"
         return DatastoreError(.rowsVectorsMismatch, "\(got); expected one vector for each row, in the same order")
     }
 }
@@ -198,10 +236,10 @@ extension ImportFormat {
     ///
     /// - Parameters:
     ///   - window: at the file's start.
-    ///   - inlineDim: numbers of a vector that stands in its row; nil when none may.
+    ///   - inline: how vectors that stand in their row are read.
     /// - Throws: `unknown_column`, or `invalid_value` for options that the form has no use for.
     fileprivate func rows(
-        in window: ByteWindow, options: ImportOptions, inlineDim: Int?, maximumRowBytes: Int
+        in window: ByteWindow, options: ImportOptions, inline: InlineKeys, maximumRowBytes: Int
     ) throws -> any RowSource {
         func lines(_ form: some LineForm) -> any RowSource {
             LineRows(form, window: window, maximumRowBytes: maximumRowBytes)
@@ -216,7 +254,7 @@ extension ImportFormat {
         if !options.splits.isEmpty, self != .karpathy { throw refuse("splits", of: "karpathy") }
         if !options.columns.isEmpty, self != .csv, self != .tsv { throw refuse("columns", of: "csv and tsv") }
         switch self {
-        case .auto, .ndjson: return lines(NDJSONForm(dim: inlineDim))
+        case .auto, .ndjson: return lines(NDJSONForm(keys: inline))
         case .coco: return elements(CocoForm())
         case .karpathy: return elements(KarpathyForm(splits: options.splits, text: options.captionText))
         case .flickrToken: return lines(FlickrTokenForm())

@@ -32,6 +32,45 @@ extension JSONScanner {
         return floats
     }
 
+    /// The places of an array of indices.
+    struct Indices: Sendable {
+        var values: [UInt32] = []
+        /// Position of the first element that is no whole number.
+        var firstOther: Int?
+        /// The first element that is no index below the limit.
+        var firstOutside: (position: Int, text: String)?
+    }
+
+    /// Reads an array of whole numbers from 0.
+    ///
+    /// - Throws: `invalid_json`, or `invalid_value` for a number that would be changed.
+    mutating func indices(below limit: Int) throws(RowFault) -> Indices {
+        var indices = Indices()
+        var count = 0
+        try array { (scanner) throws(RowFault) in
+            defer { count += 1 }
+            guard let number = try scanner.numberToken() else {
+                _ = try scanner.value(depth: 1)
+                if indices.firstOther == nil { indices.firstOther = count }
+                return
+            }
+            let text = scanner.text(number.range)
+            let double = number.isInteger ? nil : Double(text)
+            if let double, double.isFinite, double.rounded() != double {
+                if indices.firstOther == nil { indices.firstOther = count }
+                return
+            }
+            let index = double.map { UInt32(exactly: $0) } ?? UInt32(text)
+            guard let index, index < limit else {
+                if indices.firstOutside == nil { indices.firstOutside = (count, String(text.prefix(40))) }
+                indices.values.append(0)
+                return
+            }
+            indices.values.append(index)
+        }
+        return indices
+    }
+
     /// Reads an integer of any size as its decimal digits; any other value as it is.
     ///
     /// - Throws: as `value(depth:)`.
@@ -64,7 +103,7 @@ extension JSONScanner {
     }
 
     /// Reads one number; nil, with nothing read, when something else comes next.
-    private mutating func float() throws(RowFault) -> Float? {
+    mutating func float() throws(RowFault) -> Float? {
         switch current {
         case UInt8(ascii: "N") where skip("NaN"): return .nan
         case UInt8(ascii: "I") where skip("Infinity"): return .infinity

@@ -15,7 +15,7 @@ package enum NumpyElementType: String, Sendable, CaseIterable {
     }
 }
 
-/// What the start of a `.npy` file says: a matrix of `rows` × `dim` floats.
+/// What the start of a `.npy` file says: a matrix of `rows` × `dim` floats, or `rows` matrices of them.
 ///
 /// | bytes | content |
 /// | --- | --- |
@@ -23,7 +23,7 @@ package enum NumpyElementType: String, Sendable, CaseIterable {
 /// | 2 | major and minor version: 1.0, 2.0 or 3.0 |
 /// | 2 (version 1) or 4 | length of the header, little-endian |
 /// | length | a Python dict with `descr`, `fortran_order` and `shape`, padded with spaces; Latin-1, UTF-8 in version 3 |
-/// | rows × dim × element bytes | the numbers, row by row, little-endian |
+/// | rows × vectors per row × dim × element bytes | the numbers, row by row, little-endian |
 struct NumpyHeader: Equatable {
     static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
     /// A matrix of floats needs about 120 bytes; more than this is no header of one.
@@ -31,15 +31,20 @@ struct NumpyHeader: Equatable {
 
     let elementType: NumpyElementType
     let rows: Int
+    /// Vectors of each row, 1 or more; nil in a file of two axes, where each row is one.
+    let vectorsPerRow: Int?
     let dim: Int
+    /// Vectors of all rows.
+    let vectors: Int
     /// Where the numbers start.
     let dataOffset: Int
     let dataBytes: Int
 
     /// Reads the header of a file that is at its first byte.
     ///
+    /// - Parameter pool: whether rows may have several vectors.
     /// - Throws: one of the `npy_…` errors, or `source_unreadable`.
-    init(readingFrom file: inout InputFile) throws {
+    init(readingFrom file: inout InputFile, pool: VectorPooling) throws {
         let name = file.name
         let start = try file.readBytes(Self.magic.count)
         guard start == Self.magic else {
@@ -70,13 +75,13 @@ struct NumpyHeader: Equatable {
         } else {
             throw Self.invalid(name, "it is not valid UTF-8")
         }
-        try self.init(dictionary: text, dataOffset: file.offset, name: name)
+        try self.init(dictionary: text, dataOffset: file.offset, name: name, pool: pool)
     }
 
     /// - Parameters:
     ///   - text: the Python dict.
     ///   - name: the file's, for messages.
-    init(dictionary text: String, dataOffset: Int, name: String) throws {
+    init(dictionary text: String, dataOffset: Int, name: String, pool: VectorPooling) throws {
         let fields = try Self.fields(of: text, name: name)
         elementType = try Self.elementType(fields.descr, name: name)
         guard case .bool(let isFortranOrder) = fields.fortranOrder else {
@@ -88,12 +93,15 @@ struct NumpyHeader: Equatable {
                 "\(name): got numbers in Fortran order (column by column), expected C order; "
                     + "save it again with numpy.ascontiguousarray")
         }
-        (rows, dim) = try Self.shape(fields.shape, name: name)
-        let (numbers, tooMany) = rows.multipliedReportingOverflow(by: dim)
+        (rows, vectorsPerRow, dim) = try Self.shape(fields.shape, name: name, pool: pool)
+        let (vectors, tooManyVectors) = rows.multipliedReportingOverflow(by: vectorsPerRow ?? 1)
+        let (numbers, tooMany) = vectors.multipliedReportingOverflow(by: dim)
         let (bytes, tooLarge) = numbers.multipliedReportingOverflow(by: elementType.bytes)
-        guard !tooMany, !tooLarge, !dataOffset.addingReportingOverflow(bytes).overflow else {
-            throw DatastoreError(.npyInvalidShape, "\(name): got shape (\(rows), \(dim)), which no file can hold")
+        guard !tooManyVectors, !tooMany, !tooLarge, !dataOffset.addingReportingOverflow(bytes).overflow else {
+            let sizes = [rows, vectorsPerRow, dim].compactMap { $0.map(String.init) }.joined(separator: ", ")
+            throw DatastoreError(.npyInvalidShape, "\(name): got shape (\(sizes)), which no file can hold")
         }
+        self.vectors = vectors
         dataBytes = bytes
         self.dataOffset = dataOffset
     }
@@ -143,21 +151,28 @@ struct NumpyHeader: Equatable {
         return element
     }
 
-    private static func shape(_ shape: PythonLiteral, name: String) throws -> (rows: Int, dim: Int) {
-        func refused(_ got: String) -> DatastoreError {
-            DatastoreError(
+    private static func shape(
+        _ shape: PythonLiteral, name: String, pool: VectorPooling
+    ) throws -> (rows: Int, vectorsPerRow: Int?, dim: Int) {
+        func refused(_ got: String, remedy: String = "") -> DatastoreError {
+            let pooled = pool == .mean ? " or (rows, n, dim)" : ""
+            return DatastoreError(
                 .npyInvalidShape,
-                "\(name): got \(got), expected shape (rows, dim) with dim 1 to \(KeySpec.maximumDim)")
+                "\(name): got \(got), expected shape (rows, dim)\(pooled) with dim 1 to \(KeySpec.maximumDim)\(remedy)")
         }
         guard case .tuple(let sizes) = shape else { throw refused("a shape that is not a tuple") }
-        var numbers: [String] = []
-        for case .integer(let number) in sizes { numbers.append(number) }
-        guard numbers.count == sizes.count else { throw refused("a shape that is not made of integers") }
-        let got = "shape (\(numbers.prefix(8).joined(separator: ", ").prefix(80))), \(sizes.count)-D"
-        guard numbers.count == 2, let rows = Int(numbers[0]), let dim = Int(numbers[1]), rows >= 0,
-            (1...KeySpec.maximumDim).contains(dim)
+        var texts: [String] = []
+        for case .integer(let number) in sizes { texts.append(number) }
+        guard texts.count == sizes.count else { throw refused("a shape that is not made of integers") }
+        let got = "shape (\(texts.prefix(8).joined(separator: ", ").prefix(80))), \(sizes.count)-D"
+        if sizes.count == 3, pool == .none { throw refused(got, remedy: "; \(VectorPooling.remedy)") }
+        let numbers = texts.prefix(3).compactMap { Int($0) }
+        guard numbers.count == sizes.count, numbers.count == 2 || numbers.count == 3, let rows = numbers.first,
+            let dim = numbers.last, rows >= 0, (1...KeySpec.maximumDim).contains(dim)
         else { throw refused(got) }
-        return (rows, dim)
+        guard numbers.count == 3 else { return (rows, nil, dim) }
+        guard numbers[1] >= 1 else { throw refused("\(got), without vectors in a row") }
+        return (rows, numbers[1], dim)
     }
 
     private static func invalid(_ name: String, _ reason: String) -> DatastoreError {

@@ -14,67 +14,41 @@ import DatastoreCore
 /// A field that is `null` counts as not given.
 struct RowMembers {
     private var members = JSONMembers()
-    private var vector: JSONScanner.Floats?
+    /// The vectors that stand in the row; nil where they are fields as any other.
+    private(set) var vectors: InlineVectors?
 
-    /// - Parameter limit: numbers of a `vector` that are kept; nil when `vector` is a field as any other.
+    /// - Parameter keys: what `InlineVectors.names` are read for; nil when those are fields as any other.
     /// - Throws: `invalid_utf8`, `invalid_json`, or `invalid_value` for a number that would be changed.
-    init(_ bytes: UnsafeRawBufferPointer, keepingNumbers limit: Int? = nil) throws(RowFault) {
+    init(_ bytes: UnsafeRawBufferPointer, vectorsOf keys: InlineKeys? = nil) throws(RowFault) {
         try RowText.checkUTF8(bytes)
         var members = JSONMembers()
-        var vector: JSONScanner.Floats?
+        var vectors = keys.map { InlineVectors(of: $0) }
         var scanner = JSONScanner(bytes)
         scanner.skipWhitespace()
         try scanner.object { (name, scanner) throws(RowFault) in
-            let value: JSONValue
+            var value = JSONValue.null
             switch name {
             case "id", "image_id":
                 value = try scanner.integerAsStringOrValue(depth: 1)
-            case "vector" where limit != nil && scanner.current == UInt8(ascii: "["):
-                vector = try scanner.floats(keeping: limit ?? 0)
-                // Holds the name's place.
-                value = .array([])
+            case _ where vectors != nil && InlineVectors.names.contains(name):
+                // The null holds the name's place.
+                try vectors?.read(name, from: &scanner)
             default:
                 value = try scanner.value(depth: 1)
             }
             guard members.insert(value, for: name) else { throw scanner.duplicate(name) }
         }
         try scanner.end()
+        if vectors != nil {
+            for name in InlineVectors.names { _ = members.remove(name) }
+        }
         self.members = members
-        self.vector = vector
+        self.vectors = vectors
     }
 
     /// Members that were read already.
     init(_ members: [String: JSONValue]) {
         self.members = JSONMembers(members)
-    }
-
-    var carriesVector: Bool {
-        ["vector", "vector_base64"].contains { members[$0] ?? .null != .null }
-    }
-
-    /// The vector that the row carries in one form or the other; nil when it carries none.
-    mutating func takeVector() throws(RowFault) -> InlineVector? {
-        let array = take("vector")
-        let base64 = try takeString("vector_base64")
-        guard array == .null || base64 == nil else {
-            throw RowFault(.invalidValue, "got both \"vector\" and \"vector_base64\", expected one of them")
-        }
-        if let base64 {
-            do {
-                let values = try QueryVectors.floats(base64: base64, field: "vector_base64")
-                return InlineVector(values: values, count: values.count)
-            } catch {
-                throw RowFault(.invalidBase64, (error as? DatastoreError)?.detail ?? "vector_base64: \(error)")
-            }
-        }
-        guard array != .null else { return nil }
-        guard let vector else {
-            throw RowFault(.invalidValue, "vector: got \(array.kindName), expected an array of numbers")
-        }
-        if let position = vector.firstOther {
-            throw RowFault(.invalidValue, "vector: got something else than a number at position \(position)")
-        }
-        return InlineVector(values: vector.values, count: vector.count)
     }
 
     /// All that is left; names that no one knows go to the payload.
@@ -153,14 +127,6 @@ struct RowMembers {
         }
         return payload.map(JSONValue.object)
     }
-}
-
-/// A vector that stands in its row.
-struct InlineVector {
-    /// The first numbers, as many as were wanted.
-    let values: [Float]
-    /// Numbers that it has.
-    let count: Int
 }
 
 extension JSONValue {

@@ -48,11 +48,13 @@ extension Catalog {
                 try database.execute(
                     sql: """
                         INSERT INTO keys (datastore, position, name, dim, metric, encoder_model, encoder_revision,
-                            encoder_preprocessing, encoder_endpoint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                            encoder_preprocessing, encoder_endpoint, kind, pruning)
+                        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                         """,
                     arguments: [
                         datastore.name, position, key.name, key.dim, key.metric.rawValue, key.encoder?.model,
-                        key.encoder?.revision, key.encoder?.preprocessing, key.encoder?.endpoint,
+                        key.encoder?.revision, key.encoder?.preprocessing, key.encoder?.endpoint, key.kind.rawValue,
+                        try key.pruning.map(Self.json),
                     ])
             }
         }
@@ -161,7 +163,10 @@ extension Catalog {
         let keys = try Row.fetchAll(
             database, sql: "SELECT * FROM keys WHERE datastore = ? ORDER BY position", arguments: [name]
         ).map { key in
-            KeySpec(
+            if KeyKind(rawValue: key["kind"]) == .sparse {
+                return KeySpec(name: key["name"], terms: key["dim"], pruning: decoded(key["pruning"]))
+            }
+            return KeySpec(
                 name: key["name"], dim: key["dim"], metric: Metric(rawValue: key["metric"]) ?? .cosine,
                 encoder: (key["encoder_model"] as String?).map {
                     Encoder(

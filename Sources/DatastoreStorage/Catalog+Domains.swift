@@ -21,7 +21,9 @@ extension Catalog {
                 _ = try Self.existingDatastore(binding.name, database)
                 if let number = binding.version {
                     _ = try Self.version(VersionID(datastore: binding.name, number: number), database)
-                    return BoundDatastore(name: binding.name, version: number, followsLatest: false)
+                    return BoundDatastore(
+                        name: binding.name, version: number, followsLatest: false, limit: binding.limit,
+                        weight: binding.weight)
                 }
                 guard let latest = try Self.latestVersion(of: binding.name, database) else {
                     throw DatastoreError(
@@ -29,7 +31,9 @@ extension Catalog {
                         "datastore \"\(binding.name)\" has no version yet; `capstan import \(binding.name) ROWS` makes one"
                     )
                 }
-                return BoundDatastore(name: binding.name, version: latest.id.number, followsLatest: true)
+                return BoundDatastore(
+                    name: binding.name, version: latest.id.number, followsLatest: true, limit: binding.limit,
+                    weight: binding.weight)
             }
         }
     }
@@ -152,9 +156,14 @@ extension Catalog {
         for (position, binding) in datastores.enumerated() {
             try database.execute(
                 sql: """
-                    INSERT INTO bindings (domain, revision, position, datastore, version, follows_latest)
-                    VALUES (?, ?, ?, ?, ?, ?)
-                    """, arguments: [name, number, position, binding.name, binding.version, binding.followsLatest])
+                    INSERT INTO bindings
+                        (domain, revision, position, datastore, version, follows_latest, max_results, weight)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                    """,
+                arguments: [
+                    name, number, position, binding.name, binding.version, binding.followsLatest, binding.limit,
+                    binding.weight,
+                ])
         }
         return DomainInfo(
             domain: name, revision: number, reason: reason, restoredRevision: restored,
@@ -184,7 +193,11 @@ extension Catalog {
         let bindings = try Row.fetchAll(
             database, sql: "SELECT * FROM bindings WHERE domain = ? AND revision = ? ORDER BY position",
             arguments: [name, number]
-        ).map { BoundDatastore(name: $0["datastore"], version: $0["version"], followsLatest: $0["follows_latest"]) }
+        ).map {
+            BoundDatastore(
+                name: $0["datastore"], version: $0["version"], followsLatest: $0["follows_latest"],
+                limit: $0["max_results"], weight: $0["weight"])
+        }
         return DomainInfo(
             domain: name, revision: number, reason: RevisionReason(rawValue: row["reason"]) ?? .set,
             restoredRevision: row["restored_revision"], createdAt: Date(milliseconds: row["created_at"]),
@@ -201,7 +214,9 @@ extension Catalog {
                 guard binding.followsLatest, let latest = try Self.latestVersion(of: binding.name, database) else {
                     return binding
                 }
-                return BoundDatastore(name: binding.name, version: latest.id.number, followsLatest: true)
+                var newest = binding
+                newest.version = latest.id.number
+                return newest
             }
         }
     }

@@ -20,11 +20,11 @@ extension Catalog {
             }
             try database.execute(
                 sql: """
-                    INSERT INTO jobs (id, kind, datastore, request, submitted_by, state, phase, created_at)
-                    VALUES (?, ?, ?, ?, ?, 'queued', 'waiting', ?)
+                    INSERT INTO jobs (id, kind, datastore, domain, request, submitted_by, state, phase, created_at)
+                    VALUES (?, ?, ?, ?, ?, ?, 'queued', 'waiting', ?)
                     """,
                 arguments: [
-                    id, request.kind.rawValue, datastore,
+                    id, request.kind.rawValue, datastore, request.domain,
                     try Self.json(request), submission.by, now.milliseconds,
                 ])
             return try Self.existingJob(id, database)
@@ -123,6 +123,32 @@ extension Catalog {
         }
     }
 
+    package func update(job id: String, report: FilterReport) throws {
+        try pool.write { database in
+            try database.execute(
+                sql: "UPDATE jobs SET filter_report = ? WHERE id = ?", arguments: [try Self.json(report), id])
+        }
+    }
+
+    /// Records how far a dump is, where it goes on after a restart.
+    package func update(job id: String, position: DumpPosition, progress: JobProgress?) throws {
+        try pool.write { database in
+            try database.execute(
+                sql: "UPDATE jobs SET position = ?, progress = ?, dump_report = ? WHERE id = ?",
+                arguments: [
+                    try Self.json(position), try progress.map(Self.json), try Self.json(position.report), id,
+                ])
+        }
+    }
+
+    /// Where a dump stopped; nil when it has not begun.
+    package func position(ofJob id: String) throws -> DumpPosition? {
+        try pool.read { database in
+            let text = try String.fetchOne(database, sql: "SELECT position FROM jobs WHERE id = ?", arguments: [id])
+            return try text.map { try WireJSON.decode(DumpPosition.self, from: Data($0.utf8)) }
+        }
+    }
+
     /// Asks a job to stop. One that never ran ends at once; one that runs, or has run before an interruption, is marked.
     ///
     /// - Throws: `unknown_job`, `job_ended`.
@@ -143,7 +169,7 @@ extension Catalog {
         }
     }
 
-    private static func json(_ value: some Encodable) throws -> String {
+    static func json(_ value: some Encodable) throws -> String {
         String(decoding: try WireJSON.encode(value), as: UTF8.self)
     }
 
@@ -213,7 +239,7 @@ extension Catalog {
     }
 
     /// A JSON column that this release can read; what it cannot is left out of what is shown.
-    private static func decoded<Value: Decodable>(_ text: String?) -> Value? {
+    static func decoded<Value: Decodable>(_ text: String?) -> Value? {
         text.flatMap { try? WireJSON.decode(Value.self, from: Data($0.utf8)) }
     }
 
@@ -235,6 +261,7 @@ extension Catalog {
             },
             createdAt: Date(milliseconds: row["created_at"]),
             startedAt: (row["started_at"] as Int64?).map(Date.init(milliseconds:)),
-            finishedAt: (row["finished_at"] as Int64?).map(Date.init(milliseconds:)))
+            finishedAt: (row["finished_at"] as Int64?).map(Date.init(milliseconds:)), domain: row["domain"],
+            filterReport: decoded(row["filter_report"]), dumpReport: decoded(row["dump_report"]))
     }
 }

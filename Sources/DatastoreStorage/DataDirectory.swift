@@ -26,6 +26,16 @@ package struct DataDirectory: Sendable {
         self.datastore(datastore).appending(path: "rejects").appending(path: "\(job).jsonl")
     }
 
+    /// What a job made for who asked for it: the answers of a dump, the entries that a filter dropped.
+    package func output(job: String, datastore: String) -> URL {
+        self.datastore(datastore).appending(path: "outputs").appending(path: job)
+    }
+
+    /// The words of a sparse key.
+    package func vocabulary(ofKey key: String, datastore: String) -> URL {
+        self.datastore(datastore).appending(path: "vocabularies").appending(path: "\(key).terms")
+    }
+
     /// What a job is making; removed when the job ends.
     package func staging(job: String) -> URL { staging.appending(path: job) }
 
@@ -39,7 +49,11 @@ package struct DataDirectory: Sendable {
 
     /// Makes the folders of a datastore.
     package func create(datastore: String) throws {
-        for folder in [versions(datastore), rejects(job: "", datastore: datastore).deletingLastPathComponent()] {
+        for folder in [
+            versions(datastore), rejects(job: "", datastore: datastore).deletingLastPathComponent(),
+            output(job: "", datastore: datastore),
+            vocabulary(ofKey: "", datastore: datastore).deletingLastPathComponent(),
+        ] {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         }
         try DurableFiles.sync(self.datastore(datastore))

@@ -22,7 +22,9 @@ package struct ImportPosition: Codable, Sendable, Hashable {
     package var tally = ImportTally()
     /// Bytes of the file of rejected rows that belong to the rows read.
     package var rejectBytes: Int64 = 0
-    /// Revision of the encoder that made vectors of these rows.
+    /// Revisions of the encoders that made vectors of these rows, by key.
+    package var encoderRevisions: [String: String]?
+    /// What an earlier release kept of the only key's.
     package var encoderRevision: String?
     /// Whether an encoder made vectors of them.
     package var isEncoded = false
@@ -30,6 +32,8 @@ package struct ImportPosition: Codable, Sendable, Hashable {
     package var sources: [SourceStamp] = []
 
     package init() {}
+
+    package func revision(ofKey key: String) -> String? { encoderRevisions?[key] ?? encoderRevision }
 }
 
 /// A file by name, size, place and times of its last changes: enough to tell that it is no longer what it was.

@@ -4,10 +4,11 @@ package import Foundation
 /// `manifest.json` of a version: what it holds, what it is made from, and the checksum of every other file.
 package struct Manifest: Codable, Sendable, Hashable {
     /// The newest format that this release reads and the one it writes.
-    package static let currentFormat = 1
+    package static let currentFormat = 2
     package static let fileName = "manifest.json"
 
-    package var format = Manifest.currentFormat
+    /// 1 with one dense key, which older releases read too, otherwise 2.
+    package var format: Int
     package var datastore: String
     package var version: Int
     package var kind: DatastoreKind
@@ -22,6 +23,7 @@ package struct Manifest: Codable, Sendable, Hashable {
         id: VersionID, kind: DatastoreKind, entries: Int, keys: [Key], files: [VersionFile], lineage: Lineage,
         tools: [String: String], createdAt: Date
     ) {
+        format = keys.count == 1 && keys.allSatisfy { $0.spec.kind == .dense } ? 1 : 2
         datastore = id.datastore
         version = id.number
         self.kind = kind
@@ -39,15 +41,27 @@ package struct Manifest: Codable, Sendable, Hashable {
         package var vectors: String
         /// File of the index.
         package var index: String
-        /// How the index was planned: `exact`.
+        /// File of the words of a sparse key's terms; nil when they have numbers only.
+        package var vocabulary: String?
+        /// How the index was planned: `exact`, also for the postings of a sparse key.
         package var plan: String
 
-        package init(spec: KeySpec) {
+        package init(spec: KeySpec, hasVocabulary: Bool = false) {
             self.spec = spec
-            vectors = "\(spec.name).vectors"
-            index = "\(spec.name).faiss"
+            switch spec.kind {
+            case .dense:
+                vectors = "\(spec.name).vectors"
+                index = "\(spec.name).faiss"
+            case .sparse:
+                vectors = "\(spec.name).sparse"
+                index = "\(spec.name).postings"
+                if hasVocabulary { vocabulary = "\(spec.name).terms" }
+            }
             plan = "exact"
         }
+
+        /// All its files.
+        package var files: [String] { [vectors, index] + (vocabulary.map { [$0] } ?? []) }
     }
 
     package struct Lineage: Codable, Sendable, Hashable {
@@ -59,10 +73,14 @@ package struct Manifest: Codable, Sendable, Hashable {
         package var lastEntryID: Int64
         package var added: Int
         package var replaced: Int
+        /// Entries that a filter left out; nil when none did.
+        package var removed: Int?
 
         package init(
-            baseVersion: Int?, jobID: String, pendingThrough: Int64, lastEntryID: Int64, added: Int, replaced: Int
+            baseVersion: Int?, jobID: String, pendingThrough: Int64, lastEntryID: Int64, added: Int, replaced: Int,
+            removed: Int? = nil
         ) {
+            self.removed = removed
             self.baseVersion = baseVersion
             self.jobID = jobID
             self.pendingThrough = pendingThrough
@@ -72,7 +90,7 @@ package struct Manifest: Codable, Sendable, Hashable {
         }
 
         enum CodingKeys: String, CodingKey {
-            case added, replaced
+            case added, replaced, removed
             case baseVersion = "base_version"
             case jobID = "job_id"
             case pendingThrough = "pending_through"

@@ -1,22 +1,8 @@
-package import DatastoreCore
+import DatastoreCore
 package import Foundation
 import GRDB
 import Migrations
 import Synchronization
-
-/// An entry to be put, with its original vector.
-package struct PendingEntry: Sendable, Hashable {
-    package var entry: Entry
-    package var vector: [Float]
-    /// Whether every component is exactly an IEEE half float, so that it may be stored as one.
-    package var isHalfPrecision: Bool
-
-    package init(entry: Entry, vector: [Float], isHalfPrecision: Bool) {
-        self.entry = entry
-        self.vector = vector
-        self.isHalfPrecision = isHalfPrecision
-    }
-}
 
 /// `pending.sqlite` of one datastore: changes that are durable and wait for the next version, and the counter of ids. The
 /// vectors of each job's changes are in a file of their own in `pending/` beside it.
@@ -27,6 +13,8 @@ package final class PendingChanges: Sendable {
     private let pool: DatabasePool
     /// Where the files of vectors are.
     private let folder: URL
+    private let generationCount = Atomic<Int>(1)
+    private let serial = Mutex<Void>(())
     /// Files that are open, by job.
     private let open = Mutex<[String: PendingVectors]>([:])
 
@@ -96,6 +84,17 @@ package final class PendingChanges: Sendable {
         try pool.syncsEveryCommit()
     }
 
+    /// Counts up with each change of what counts.
+    package var generation: Int { generationCount.load(ordering: .acquiring) }
+
+    private func noteChange() { generationCount.wrappingAdd(1, ordering: .acquiringAndReleasing) }
+
+    /// Runs `body` while no other caller is in here and nothing that is in a version is forgotten: for changes that depend
+    /// on what is there.
+    package func serially<Value>(_ body: () throws -> Value) rethrows -> Value {
+        try serial.withLock { _ in try body() }
+    }
+
     package func close() throws {
         try pool.close()
     }
@@ -126,7 +125,10 @@ package final class PendingChanges: Sendable {
 
     /// Adds changes to the batch of a job, and records how far the reading is. Entries with id 0 are new and get the
     /// next ids.
-    package func stage(_ entries: [PendingEntry], job: String, position: ImportPosition? = nil) throws {
+    ///
+    /// - Returns: the ids, in the order of the entries.
+    @discardableResult
+    package func stage(_ entries: [PendingEntry], job: String, position: ImportPosition? = nil) throws -> [Int64] {
         try pool.write { database in
             if let position {
                 try database.execute(
@@ -139,7 +141,12 @@ package final class PendingChanges: Sendable {
                 throw DatastoreError(.internalError, "job \"\(job)\" has no batch of pending changes to add to")
             }
             // On disk before the rows that point to it.
-            let bytes = Self.bytes(entries)
+            var bytes: [UInt8] = []
+            let lengths = entries.map { entry in
+                let start = bytes.count
+                PendingLayout.bytes(entry.vectors, into: &bytes)
+                return bytes.count - start
+            }
             if !bytes.isEmpty {
                 try vectors(ofJob: job).write(bytes, at: offset)
                 try database.execute(
@@ -154,10 +161,12 @@ package final class PendingChanges: Sendable {
             let statement = try database.cachedStatement(
                 sql: """
                     INSERT INTO changes
-                        (job_id, entry_id, \(EntryColumns.list), vector, half_precision, vector_offset, vector_dim)
-                    VALUES (?, ?, \(EntryColumns.placeholders), x'', ?, ?, ?)
+                        (job_id, entry_id, \(EntryColumns.list), vector, half_precision, vector_offset, vector_layout,
+                            vector_bytes)
+                    VALUES (?, ?, \(EntryColumns.placeholders), x'', ?, ?, ?, ?)
                     """)
-            for change in entries {
+            var ids: [Int64] = []
+            for (change, length) in zip(entries, lengths) {
                 var id = change.entry.id
                 if id == 0 {
                     id = nextID
@@ -166,15 +175,34 @@ package final class PendingChanges: Sendable {
                 try statement.execute(
                     arguments: StatementArguments(
                         [job, id] + EntryColumns.arguments(change.entry.fields)
-                            + [change.isHalfPrecision, offset, change.vector.count]))
-                offset += Int64(change.vector.count * (change.isHalfPrecision ? 2 : 4))
+                            + [
+                                change.vectors.allSatisfy(\.isHalfPrecision), offset, PendingLayout(change.vectors).text,
+                                length,
+                            ]))
+                offset += Int64(length)
+                ids.append(id)
             }
+            return ids
         }
     }
 
     /// Makes the batch of a job count. From here on its rows survive anything.
+    ///
+    /// An external id that another batch has given an id since this one was staged keeps that id.
     package func commit(job: String) throws {
+        defer { noteChange() }
         try pool.write { database in
+            try database.execute(
+                sql: """
+                    UPDATE changes SET entry_id = (
+                        SELECT other.entry_id FROM changes AS other JOIN batches USING (job_id)
+                        WHERE other.external_id = changes.external_id AND batches.committed = 1
+                        ORDER BY other.sequence DESC LIMIT 1)
+                    WHERE job_id = ? AND external_id IS NOT NULL AND EXISTS (
+                        SELECT 1 FROM changes AS other JOIN batches USING (job_id)
+                        WHERE other.external_id = changes.external_id AND batches.committed = 1
+                            AND other.entry_id <> changes.entry_id)
+                    """, arguments: [job])
             try database.execute(sql: "UPDATE batches SET committed = 1 WHERE job_id = ?", arguments: [job])
         }
     }
@@ -189,7 +217,10 @@ package final class PendingChanges: Sendable {
             try database.execute(sql: "DELETE FROM batches WHERE job_id = ?", arguments: [job])
             return true
         }
-        if isGone { try removeFiles(ofJobs: [job]) }
+        if isGone {
+            noteChange()
+            try removeFiles(ofJobs: [job])
+        }
     }
 
     /// Jobs whose batch never committed, after a crash.
@@ -235,13 +266,18 @@ package final class PendingChanges: Sendable {
         }
     }
 
-    /// Whether every committed change up to `sequence` is half precision.
-    package func isHalfPrecision(through sequence: Int64) throws -> Bool {
+    /// The layouts that the vectors of committed changes up to `sequence` have.
+    package func layouts(through sequence: Int64) throws -> [PendingLayout] {
         try pool.read { database in
-            try Bool.fetchOne(
+            try Row.fetchAll(
                 database,
-                sql: "SELECT NOT EXISTS (SELECT 1 FROM \(Self.committed) WHERE sequence <= ? AND half_precision = 0)",
-                arguments: [sequence]) ?? true
+                sql: """
+                    SELECT DISTINCT vector_layout, half_precision, vector_dim FROM \(Self.committed) WHERE sequence <= ?
+                    """, arguments: [sequence]
+            ).compactMap { row in
+                if let text: String = row[0] { return PendingLayout(word: text) }
+                return PendingLayout(parts: [.dense(dim: row[2] ?? 0, half: row[1])])
+            }
         }
     }
 
@@ -260,6 +296,19 @@ package final class PendingChanges: Sendable {
         }
     }
 
+    /// The committed changes after `sequence`, in their order.
+    package func changes(after sequence: Int64) throws -> [PendingEntry] {
+        try pool.read { database in
+            let cursor = try Row.fetchCursor(
+                database,
+                sql: "SELECT \(Self.columns) FROM \(Self.committed) WHERE sequence > ? ORDER BY sequence",
+                arguments: [sequence])
+            var changes: [PendingEntry] = []
+            while let row = try cursor.next() { changes.append(try pendingEntry(row)) }
+            return changes
+        }
+    }
+
     /// Whether there are committed changes up to `sequence`.
     package func hasChanges(through sequence: Int64) throws -> Bool {
         try pool.read { database in
@@ -271,6 +320,11 @@ package final class PendingChanges: Sendable {
 
     /// Forgets committed changes up to `sequence`: they are in a version now.
     package func consume(through sequence: Int64) throws {
+        defer { noteChange() }
+        try serially { try forget(through: sequence) }
+    }
+
+    private func forget(through sequence: Int64) throws {
         let gone = try pool.write { database in
             try database.execute(
                 sql: """
@@ -295,33 +349,33 @@ package final class PendingChanges: Sendable {
         "(SELECT changes.* FROM changes JOIN batches USING (job_id) WHERE batches.committed = 1)"
 
     private static let columns =
-        "entry_id, \(EntryColumns.list), half_precision, vector_offset, vector_dim, job_id, vector"
+        "entry_id, \(EntryColumns.list), half_precision, vector_offset, vector_dim, job_id, vector, sequence, vector_layout, "
+        + "vector_bytes"
 
     private func pendingEntry(_ row: Row) throws -> PendingEntry {
-        let isHalf: Bool = row[8]
-        let vector =
-            if let offset: Int64 = row[9] {
-                try vectors(ofJob: row[11]).vector(at: offset, dim: row[10], half: isHalf)
-            } else {
-                try row.withUnsafeData(atIndex: 12) { Self.vector($0 ?? Data(), half: isHalf) }
-            }
-        return PendingEntry(
-            entry: Entry(id: row[0], fields: try EntryColumns.fields(row, offset: 1)), vector: vector,
-            isHalfPrecision: isHalf)
+        var pending = PendingEntry(entry: Entry(id: row[0], fields: try EntryColumns.fields(row, offset: 1)), vectors: [])
+        pending.sequence = row[13]
+        pending.vectors = try originals(row)
+        return pending
     }
 
-    /// The vectors end to end, each as it is kept.
-    private static func bytes(_ entries: [PendingEntry]) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(entries.reduce(0) { $0 + $1.vector.count * 4 })
-        for entry in entries {
-            if entry.isHalfPrecision {
-                entry.vector.map(Float16.init).withUnsafeBytes { bytes += $0 }
-            } else {
-                entry.vector.withUnsafeBytes { bytes += $0 }
-            }
+    private func originals(_ row: Row) throws -> [PendingVector] {
+        let isHalf: Bool = row[8]
+        guard let offset: Int64 = row[9] else {
+            let vector = try row.withUnsafeData(atIndex: 12) { Self.vector($0 ?? Data(), half: isHalf) }
+            return [PendingVector(.dense(vector), isHalfPrecision: isHalf)]
         }
-        return bytes
+        let file = try vectors(ofJob: row[11])
+        if let text: String = row[14] {
+            guard let layout = PendingLayout(word: text) else {
+                throw DatastoreError(
+                    .storageFailed, "pending.sqlite: change \(row[13] as Int64) has the layout \"\(text)\", which is none")
+            }
+            return try file.vectors(layout, at: offset, bytes: row[15])
+        }
+        let dim: Int = row[10]
+        return try file.vectors(
+            PendingLayout(parts: [.dense(dim: dim, half: isHalf)]), at: offset, bytes: dim * (isHalf ? 2 : 4))
     }
 
     /// A vector that the first release kept in the database.

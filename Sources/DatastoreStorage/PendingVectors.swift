@@ -36,19 +36,19 @@ final class PendingVectors: Sendable {
         guard fdatasync(descriptor) == 0 else { throw DurableFiles.failure("sync", url) }
     }
 
-    /// Reads `dim` numbers at an offset.
+    /// Reads the vectors of one change.
     ///
     /// - Throws: `storage_failed` when the file does not have them.
-    func vector(at offset: Int64, dim: Int, half: Bool) throws -> [Float] {
-        guard half else {
-            return try [Float](unsafeUninitializedCapacity: dim) { floats, count in
-                try read(UnsafeMutableRawBufferPointer(floats), at: offset)
-                count = dim
+    func vectors(_ layout: PendingLayout, at offset: Int64, bytes: Int) throws -> [PendingVector] {
+        try withUnsafeTemporaryAllocation(byteCount: max(1, bytes), alignment: 16) { buffer in
+            let buffer = UnsafeMutableRawBufferPointer(rebasing: buffer[..<bytes])
+            try read(buffer, at: offset)
+            guard let vectors = layout.vectors(UnsafeRawBufferPointer(buffer)) else {
+                throw DatastoreError(
+                    .storageFailed,
+                    "pending/\(url.lastPathComponent): the \(bytes) bytes at \(offset) are no vectors \"\(layout.text)\"")
             }
-        }
-        return try withUnsafeTemporaryAllocation(of: Float16.self, capacity: dim) { halves in
-            try read(UnsafeMutableRawBufferPointer(halves), at: offset)
-            return halves.map(Float.init)
+            return vectors
         }
     }
 

@@ -26,7 +26,7 @@ package struct VersionFolder: Sendable {
         guard manifest.id == id else {
             throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) is of \(manifest.id)")
         }
-        for name in [Self.entriesFile] + manifest.keys.flatMap({ [$0.vectors, $0.index] })
+        for name in [Self.entriesFile] + manifest.keys.flatMap(\.files)
         where !manifest.files.contains(where: { $0.name == name }) {
             throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) does not list \(name)")
         }

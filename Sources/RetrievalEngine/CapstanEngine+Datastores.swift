@@ -7,10 +7,14 @@ extension CapstanEngine {
     /// - Throws: `invalid_name`, `invalid_value`, `datastore_exists`.
     package func createDatastore(_ request: CreateDatastoreRequest) async throws -> DatastoreInfo {
         try ResourceName.validate(request.name)
-        guard request.keys.count == 1 else {
-            throw DatastoreError.field(.invalidValue, "keys", "got \(request.keys.count), expected one key")
+        guard (1...Self.maximumKeys).contains(request.keys.count) else {
+            throw DatastoreError.field(
+                .invalidValue, "keys", "got \(request.keys.count), expected 1 to \(Self.maximumKeys)")
         }
         for key in request.keys { try key.validate() }
+        guard Set(request.keys.map(\.name)).count == request.keys.count else {
+            throw DatastoreError.field(.invalidValue, "keys.name", "got one twice, expected each key once")
+        }
         return try await control { [self] in
             let record = DatastoreRecord(
                 name: request.name, kind: request.kind, keys: request.keys, description: request.description,
@@ -19,6 +23,8 @@ extension CapstanEngine {
             return try info(record)
         }
     }
+
+    private static let maximumKeys = 16
 
     /// - Throws: `unknown_datastore`.
     package func datastore(_ name: String) async throws -> DatastoreInfo {

@@ -22,6 +22,7 @@ extension CapstanEngine {
         guard Set(names).count == names.count else {
             throw DatastoreError.field(.invalidValue, "datastores", "got one twice, expected each once")
         }
+        for binding in request.datastores { try binding.validate() }
         if let k = request.defaults.k, !(1...configuration.maximumK).contains(k) {
             throw DatastoreError.field(.kOutOfRange, "defaults.k", "got \(k), expected 1 to \(configuration.maximumK)")
         }
@@ -41,8 +42,10 @@ extension CapstanEngine {
     ) async throws -> DomainInfo {
         try await control { [self] in
             let old = try catalog.revision(toRestore: revision, of: name)
-            let pinned = old.datastores.map {
-                BoundDatastore(name: $0.name, version: $0.version, followsLatest: false)
+            let pinned = old.datastores.map { binding in
+                var binding = binding
+                binding.followsLatest = false
+                return binding
             }
             return try apply(
                 name, datastores: pinned, defaults: old.defaults, reason: .rollback, restored: old.revision,
@@ -106,25 +109,44 @@ extension CapstanEngine {
         return info
     }
 
-    /// Scores of several datastores are merged, so their vectors must be of one space.
+    /// Scores of several datastores are merged, so their vectors must be of one space: those of the first dense key of
+    /// each, and those of every other key by its name.
     private static func checkComparable(_ versions: [OpenVersion]) throws {
         guard let first = versions.first else { return }
         for other in versions.dropFirst() {
-            let (a, b) = (first.spec, other.spec)
-            func refuse(_ what: String, _ left: String, _ right: String) -> DatastoreError {
-                DatastoreError.field(
+            let specs = (first.keys.map(\.spec), other.keys.map(\.spec))
+            let main = (specs.0.first { $0.kind == .dense }, specs.1.first { $0.kind == .dense })
+            var pairs: [(KeySpec, KeySpec)] = []
+            if let one = main.0, let two = main.1 { pairs.append((one, two)) }
+            for spec in specs.0 where spec.name != main.0?.name {
+                if let same = specs.1.first(where: { $0.name == spec.name && $0.name != main.1?.name }) {
+                    pairs.append((spec, same))
+                }
+            }
+            guard !pairs.isEmpty else {
+                throw DatastoreError.field(
                     .incompatibleDatastores, "datastores",
-                    "\(first.id.datastore) has \(what) \(left), \(other.id.datastore) has \(right); "
-                        + "a domain's datastores must share one vector space")
+                    "\(first.id.datastore) and \(other.id.datastore) have no key in common")
             }
-            if a.dim != b.dim { throw refuse("dim", "\(a.dim)", "\(b.dim)") }
-            if a.metric != b.metric { throw refuse("metric", a.metric.rawValue, b.metric.rawValue) }
-            if let left = a.encoder, let right = b.encoder,
-                left.model != right.model || left.revision != right.revision
-            {
-                throw refuse(
-                    "encoder", "\(left.model)@\(left.revision ?? "-")", "\(right.model)@\(right.revision ?? "-")")
-            }
+            for (one, two) in pairs { try checkComparable(one, of: first, two, of: other) }
+        }
+    }
+
+    private static func checkComparable(
+        _ a: KeySpec, of first: OpenVersion, _ b: KeySpec, of other: OpenVersion
+    ) throws {
+        func refuse(_ what: String, _ left: String, _ right: String) -> DatastoreError {
+            DatastoreError.field(
+                .incompatibleDatastores, "datastores",
+                "\(first.id.datastore) has \(what) \(left), \(other.id.datastore) has \(right); "
+                    + "a domain's datastores must share one vector space")
+        }
+        if a.kind != b.kind { throw refuse("key \(a.name),", a.kind.rawValue, b.kind.rawValue) }
+        guard a.kind == .dense else { return }
+        if a.dim != b.dim { throw refuse("dim", "\(a.dim)", "\(b.dim)") }
+        if a.metric != b.metric { throw refuse("metric", a.metric.rawValue, b.metric.rawValue) }
+        if let left = a.encoder, let right = b.encoder, left.model != right.model || left.revision != right.revision {
+            throw refuse("encoder", "\(left.model)@\(left.revision ?? "-")", "\(right.model)@\(right.revision ?? "-")")
         }
     }
 }

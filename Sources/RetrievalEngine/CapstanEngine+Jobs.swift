@@ -33,13 +33,14 @@ extension CapstanEngine {
     /// Queues an import of files that were uploaded to `stageUpload`'s folder.
     ///
     /// - Parameters:
-    ///   - rows: synced to disk already, as `vectors` is.
+    ///   - rows: synced to disk already, as `vectors` are.
+    ///   - vectors: by the names of their keys; "" stands for the first dense one.
     ///   - digests: of the files, for the fingerprint of the request.
     ///   - idempotencyKey: the same upload under the same key is one import: the job that was made first is returned,
     ///     and the files that came again go.
     /// - Throws: `unknown_datastore`, `idempotency_conflict`.
     package func submitUpload(
-        job: String, datastore: String, rows: URL, vectors: URL?, digests: [String], options: ImportOptions,
+        job: String, datastore: String, rows: URL, vectors: [String: URL], digests: [String], options: ImportOptions,
         by: String? = nil, idempotencyKey: String? = nil
     ) async throws -> JobInfo {
         try await control { [self] in
@@ -48,8 +49,11 @@ extension CapstanEngine {
             }
             try DurableFiles.sync(directory.staging(job: job))
             try DurableFiles.sync(directory.staging)
+            var others = vectors.mapValues(\.lastPathComponent)
+            let first = others.removeValue(forKey: "")
             let request = JobRequest.importUpload(
-                rows: rows.lastPathComponent, vectors: vectors?.lastPathComponent, options: options)
+                rows: rows.lastPathComponent, vectors: first, keyVectors: others.isEmpty ? nil : others,
+                options: options)
             let info = try submit(job, datastore, request, submission)
             if info.id != job { try DurableFiles.remove(directory.staging(job: job)) }
             return info
@@ -70,18 +74,27 @@ extension CapstanEngine {
         _ request: ImportRequest, into datastore: String, by: String? = nil, idempotencyKey: String? = nil
     ) async throws -> JobInfo {
         try await control { [self] in
-            let (rows, vectors) = try resolve(request.rowsPath, request.vectorsPath)
+            for key in request.vectorsPaths.keys.sorted() { try ResourceName.validate(key, field: "vectors_paths") }
+            let (rows, vectors, others) = try resolve(request.rowsPath, request.vectorsPath, request.vectorsPaths)
             return try submit(
-                Self.newJobID(), datastore, .importPaths(rows: rows, vectors: vectors, options: request.options),
+                Self.newJobID(), datastore,
+                .importPaths(
+                    rows: rows, vectors: vectors, keyVectors: others.isEmpty ? nil : others, options: request.options),
                 Submission(by: by, idempotencyKey) { try WireJSON.encode(request) })
         }
     }
 
-    private func resolve(_ rows: String, _ vectors: String?) throws -> (rows: String, vectors: String?) {
+    private func resolve(
+        _ rows: String, _ vectors: String?, _ others: [String: String]
+    ) throws -> (rows: String, vectors: String?, others: [String: String]) {
         let roots = ImportRoots(configuration.importRoots)
         return (
             try roots.resolve(rows, field: "rows_path"),
-            try vectors.map { try roots.resolve($0, field: "vectors_path") }
+            try vectors.map { try roots.resolve($0, field: "vectors_path") },
+            try Dictionary(
+                uniqueKeysWithValues: others.sorted { $0.key < $1.key }.map { key, path in
+                    (key, try roots.resolve(path, field: "vectors_paths.\(key)"))
+                })
         )
     }
 
@@ -98,7 +111,7 @@ extension CapstanEngine {
         }
     }
 
-    private func submit(
+    func submit(
         _ id: String, _ datastore: String, _ request: JobRequest, _ submission: Submission
     ) throws -> JobInfo {
         // Queued in the order of their numbers, in which they go on after a restart: a job that has read a part must not
@@ -106,7 +119,7 @@ extension CapstanEngine {
         try submitting.withLock { _ in
             let info = try catalog.createJob(
                 id: id, datastore: datastore, request: request, submission: submission, at: Date())
-            if info.id == id { jobs.submit(JobQueue.Job(id: id, datastore: datastore)) }
+            if info.id == id { jobs.submit(JobQueue.Job(id: id, datastore: datastore, kind: info.kind)) }
             return info
         }
     }
@@ -211,21 +224,37 @@ extension CapstanEngine {
 
     private func perform(_ request: JobRequest, of job: JobQueue.Job) throws {
         switch request {
-        case .importUpload(let rows, let vectors, let options):
+        case .importUpload(let rows, let vectors, let others, let options):
             let folder = directory.staging(job: job.id)
             try performImport(
                 job, rows: folder.appending(path: rows).path,
-                vectors: vectors.map { folder.appending(path: $0).path }, options: options)
-        case .importPaths(let rows, let vectors, let options):
+                vectors: Self.byKey(
+                    vectors.map { folder.appending(path: $0).path },
+                    (others ?? [:]).mapValues { folder.appending(path: $0).path }), options: options)
+        case .importPaths(let rows, let vectors, let others, let options):
             // Once more: links and roots may be others than when the job was submitted.
-            let (rows, vectors) = try resolve(rows, vectors)
-            try performImport(job, rows: rows, vectors: vectors, options: options)
-        case .build:
-            try build(job)
+            let (rows, vectors, others) = try resolve(rows, vectors, others ?? [:])
+            try performImport(job, rows: rows, vectors: Self.byKey(vectors, others), options: options)
+        case .build: try build(job)
+        case .filter(let filter): try performFilter(job, filter)
+        case .dump(let domain, let revision, let queries, let ids, let options):
+            let folder = directory.staging(job: job.id)
+            try performDump(
+                job, domain: domain, revision: revision, queries: folder.appending(path: queries),
+                ids: folder.appending(path: ids), options: options)
         }
     }
 
-    private func performImport(_ job: JobQueue.Job, rows: String, vectors: String?, options: ImportOptions) throws {
+    /// Files of vectors by key; "" stands for the first dense key.
+    private static func byKey(_ first: String?, _ others: [String: String]) -> [String: String] {
+        var files = others
+        if let first { files[""] = first }
+        return files
+    }
+
+    private func performImport(
+        _ job: JobQueue.Job, rows: String, vectors: [String: String], options: ImportOptions
+    ) throws {
         let datastore = try catalog.datastore(job.datastore)
         let pending = try pendingChanges(job.datastore)
         // After a restart the rows may be durable already, and only the version is missing.
@@ -240,30 +269,32 @@ extension CapstanEngine {
     }
 
     private func readRows(
-        _ job: JobQueue.Job, _ datastore: DatastoreRecord, _ pending: PendingChanges, rows: String, vectors: String?,
-        options: ImportOptions
+        _ job: JobQueue.Job, _ datastore: DatastoreRecord, _ pending: PendingChanges, rows: String,
+        vectors: [String: String], options: ImportOptions
     ) throws {
-        guard let key = datastore.keys.first else {
-            throw DatastoreError(.internalError, "datastore \"\(datastore.name)\" has no key")
-        }
         try catalog.start(job: job.id, phase: .reading, at: Date())
         let base = try catalog.latestVersion(of: job.datastore).map { try open($0.id) }
-        let numpy = try vectors.map { try numpyFile(of: $0, job: job.id) }
-        let encoder = try vectors == nil ? rowEncoder(of: key) : nil
+        let vectors = try datastore.byKey(vectors)
         var report = ImportReport(
-            format: options.format, vectors: numpy?.origin ?? .rows, dim: key.dim, dryRun: options.dryRun,
-            notes: numpy?.notes ?? [])
+            format: options.format, vectors: .rows, dim: datastore.keys[0].dim, dryRun: options.dryRun)
+        var numpy: [String: String] = [:]
+        for key in vectors.keys.sorted() {
+            let file = try numpyFile(of: vectors[key] ?? "", job: job.id)
+            numpy[key] = file.path
+            report.vectors = file.origin
+            report.notes += file.notes
+        }
+        let encoders = try rowEncoders(of: datastore, except: Set(vectors.keys))
         let outcome = try ImportReading(
-            job: job.id, key: key, rows: rows, vectors: numpy?.path, options: options,
-            sources: { try [rows, vectors].compactMap { try $0.map(SourceStamp.init(path:)) } }, pending: pending,
-            base: base, encoder: encoder,
+            job: job.id, keys: datastore.keys, rows: rows, vectors: numpy, options: options,
+            sources: { try ([rows] + vectors.keys.sorted().compactMap { vectors[$0] }).map(SourceStamp.init(path:)) },
+            pending: pending, base: base, encoders: encoders, termIndex: try termIndex(of: datastore),
             rejects: directory.rejects(job: job.id, datastore: job.datastore)
         ) { [self] format in
             report.format = format
             try catalog.update(job: job.id, report: report)
         } beforeCommit: { [self] in
-            guard let revision = encoder?.revision else { return }
-            try catalog.setEncoderRevision(revision, ofKey: key.name, of: datastore.name)
+            try keepRevisions(of: encoders, datastore)
         } checkpoint: { [self] in
             try checkpoint(job.id)
         } onProgress: { [self] tally, progress in
@@ -276,9 +307,29 @@ extension CapstanEngine {
                     + "were there, and would be once more by the same import")
         }
         if options.dryRun {
-            report.estimate(outcome, key: key, base: base, waiting: try pending.count())
+            report.estimate(outcome, keys: datastore.keys, base: base, waiting: try pending.count())
         }
         try catalog.update(job: job.id, report: report)
+    }
+
+    /// The encoders that make vectors of rows, by the position of their key.
+    ///
+    /// - Throws: `encoder_not_configured` when the daemon does not know one that a key names.
+    func rowEncoders(of datastore: DatastoreRecord, except given: Set<String> = []) throws -> [Int: RowEncoder] {
+        var encoders: [Int: RowEncoder] = [:]
+        for (position, key) in datastore.keys.enumerated() where !given.contains(key.name) {
+            guard let encoder = key.encoder, let name = encoder.endpoint else { continue }
+            encoders[position] = RowEncoder(try rowEncoder(name), key: key, encoder: encoder)
+        }
+        return encoders
+    }
+
+    /// Keeps the revisions that encoders have answered with.
+    func keepRevisions(of encoders: [Int: RowEncoder], _ datastore: DatastoreRecord) throws {
+        for (position, encoder) in encoders {
+            guard let revision = encoder.revision else { continue }
+            try catalog.setEncoderRevision(revision, ofKey: datastore.keys[position].name, of: datastore.name)
+        }
     }
 
     /// The vectors of an import as a NumPy file: the file itself, or what a FAISS index holds.
@@ -309,43 +360,60 @@ extension CapstanEngine {
         }
     }
 
-    /// - Throws: `encoder_not_configured` when the daemon does not know the encoder that the key names.
-    private func rowEncoder(of key: KeySpec) throws -> RowEncoder? {
-        guard let encoder = key.encoder, let name = encoder.endpoint else { return nil }
-        return RowEncoder(try rowEncoder(name), key: key, encoder: encoder)
-    }
-
     private func build(_ job: JobQueue.Job) throws {
-        let datastore = try catalog.datastore(job.datastore)
         let pending = try pendingChanges(job.datastore)
-        let through = try pending.lastSequence()
-        guard through > 0 else {
+        guard try pending.lastSequence() > 0 else {
             try catalog.finish(job: job.id, state: .succeeded, error: nil, at: Date())
             return
         }
-        try catalog.start(job: job.id, phase: .building, at: Date())
-        let base = try catalog.latestVersion(of: job.datastore).map { try open($0.id) }
-        let id = VersionID(datastore: job.datastore, number: try catalog.nextVersionNumber(of: job.datastore))
+        try build(job, pending)
+    }
+
+    /// Builds and publishes a version of the newest one and what is pending.
+    ///
+    /// - Parameter keeps: says which entries stay; nil keeps all.
+    func build(
+        _ job: JobQueue.Job, _ pending: PendingChanges, keeps: ((Entry, [KeyVector]) throws -> Bool)? = nil,
+        beforePublishing: () throws -> Void = {}
+    ) throws {
         let staged = directory.staging(job: job.id).appending(path: "version")
-        // What an earlier attempt has left; neither was ever published.
+        // What an earlier attempt has left; it was never published.
         try DurableFiles.remove(staged)
-        try DurableFiles.remove(directory.version(id))
-        let entries = max(1, (base?.manifest.entries ?? 0) + (try pending.count()))
-        var pace = Pace()
-        let manifest = try VersionBuilder(
-            folder: staged, id: id, datastore: datastore, base: base, pending: pending, through: through,
-            jobID: job.id
-        ) { [self] written in
-            try checkpoint(job.id)
-            if let progress = pace.progress(rows: written, fraction: min(1, Double(written) / Double(entries))) {
-                try catalog.update(job: job.id, progress: progress)
-            }
-        }.build()
+        let builder = try versionBuilder(job, pending, folder: staged, keeps: keeps)
+        try DurableFiles.remove(directory.version(builder.id))
+        let manifest = try builder.build()
+        guard manifest.entries > 0 else {
+            throw DatastoreError(.noRowsAccepted, "the version would have no entry; the datastore stays as it is")
+        }
+        try beforePublishing()
         try catalog.start(job: job.id, phase: .publishing, at: Date())
         let publisher = VersionPublisher(directory: directory, onStep: configuration.onPublishStep)
         let record = try publisher.place(staged, manifest: manifest) { [self] in try checkpoint(job.id) }
         try publish(record, publisher)
-        try pending.consume(through: through)
+        try pending.consume(through: builder.through)
+    }
+
+    /// What makes the next version of a job's datastore, with the job's progress.
+    func versionBuilder(
+        _ job: JobQueue.Job, _ pending: PendingChanges, folder: URL, keeps: ((Entry, [KeyVector]) throws -> Bool)?
+    ) throws -> VersionBuilder {
+        let datastore = try catalog.datastore(job.datastore)
+        try catalog.start(job: job.id, phase: .building, at: Date())
+        let base = try catalog.latestVersion(of: job.datastore).map { try open($0.id) }
+        let entries = max(1, (base?.manifest.entries ?? 0) + (try pending.count()))
+        var pace = Pace()
+        return VersionBuilder(
+            folder: folder,
+            id: VersionID(datastore: job.datastore, number: try catalog.nextVersionNumber(of: job.datastore)),
+            datastore: datastore, base: base, pending: pending,
+            through: max(try pending.lastSequence(), base?.manifest.lineage.pendingThrough ?? 0), jobID: job.id,
+            vocabularies: vocabularies(of: datastore), keeps: keeps
+        ) { [self] seen in
+            try checkpoint(job.id)
+            if let progress = pace.progress(rows: seen, fraction: min(1, Double(seen) / Double(entries))) {
+                try catalog.update(job: job.id, progress: progress)
+            }
+        }
     }
 
     /// Names a placed version in the catalog and moves the domains that follow it.
@@ -429,14 +497,16 @@ extension SourceStamp {
 
 extension ImportReport {
     /// What a version with these rows would take, by what its files hold for each entry.
-    mutating func estimate(_ outcome: ImportReading.Outcome, key: KeySpec, base: OpenVersion?, waiting: Int) {
+    mutating func estimate(_ outcome: ImportReading.Outcome, keys: [KeySpec], base: OpenVersion?, waiting: Int) {
         let counts = outcome.tally.counts
         let fresh = counts.accepted + waiting
         let entries = (base?.manifest.entries ?? 0) + fresh
         let existing = base?.manifest.files.first { $0.name == VersionFolder.entriesFile }?.bytes ?? 0
         // Originals and ids, then the index of 32-bit floats.
-        let vectorBytes = Int64(entries) * Int64(key.dim * 4 + 8)
-        let indexBytes = Int64(entries) * Int64(key.dim * 4)
+        // Weights of terms are left out: how many an entry has is not known.
+        let dims = keys.reduce(0) { $0 + ($1.kind == .dense ? $1.dim : 0) }
+        let vectorBytes = Int64(entries) * Int64(dims * 4 + 8 * keys.count)
+        let indexBytes = Int64(entries) * Int64(dims * 4)
         self.entries = entries
         diskBytes = existing + outcome.textBytes + vectorBytes + indexBytes
         memoryBytes = vectorBytes + indexBytes

@@ -122,7 +122,7 @@ extension CapstanEngine {
                 continue
             }
             try catalog.requeue(job: job.id)
-            jobs.submit(JobQueue.Job(id: job.id, datastore: job.datastore))
+            jobs.submit(JobQueue.Job(id: job.id, datastore: job.datastore, kind: job.kind))
             noteRecovery("job \(job.id) on \(job.datastore) goes on")
         }
     }

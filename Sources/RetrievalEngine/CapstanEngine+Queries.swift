@@ -1,46 +1,167 @@
 package import DatastoreCore
+import DatastoreStorage
 
 extension CapstanEngine {
+    /// What a question is answered from: one revision, and what is pending where that counts.
+    struct Moment: Sendable {
+        let domain: DomainSnapshot
+        /// For each binding; empty when pending changes do not count.
+        let pending: [PendingView]
+    }
+
     /// Answers one vector.
     ///
     /// - Throws: `unknown_domain`, `k_out_of_range`, `vector_dim_mismatch`, `vector_not_finite`, `vector_zero`,
     ///   `version_damaged`, `overloaded`.
     package func answer(_ vector: QueryVectors, of domain: String, options: QueryOptions) async throws -> QueryAnswer {
-        try await answer(vector, retriever(try currentSnapshot.domain(domain), options))
+        let moment = try await moment(of: domain, options.includePending)
+        return try await answer(vector, options, moment)
     }
 
-    /// Answers one question; a text or a picture is encoded first.
+    /// Answers one question; texts and pictures are encoded first.
     ///
-    /// - Throws: as for a vector, and `missing_field`, `invalid_value`, `invalid_base64`, `encoder_not_configured`,
-    ///   `encoder_unreachable`, `encoder_failed`, `encoder_mismatch`.
+    /// - Throws: as for a vector, and `missing_field`, `invalid_value`, `invalid_base64`, `unknown_key`, `unknown_entry`,
+    ///   `unknown_term`, `terms_cancel`, `encoder_not_configured`, `encoder_unreachable`, `encoder_failed`,
+    ///   `encoder_mismatch`, `reranker_not_configured`.
     package func answer(_ question: QueryRequest, of domain: String) async throws -> QueryAnswer {
-        let domain = try currentSnapshot.domain(domain)
-        let retriever = try retriever(domain, question.options)
-        return try await answer(vector(of: question.query, domain), retriever)
+        try await answer(question, moment(of: domain, question.options.includePending))
     }
 
-    private func answer(_ vector: QueryVectors, _ retriever: Retriever) async throws -> QueryAnswer {
+    private func answer(_ question: QueryRequest, _ moment: Moment) async throws -> QueryAnswer {
+        let options = question.options
+        switch question.query {
+        case .vectors(let values, let count):
+            guard let merge = options.merge else {
+                throw DatastoreError.field(
+                    .invalidValue, "query.vectors", "a question has one vector, or several and \"merge\"")
+            }
+            let vectors = try QueryVectors(values: values, count: count, field: "query.vectors")
+            return try await merged(vectors, merge, options, moment)
+        case .lexical(let weights):
+            let retriever = try retriever(moment, .lexical, options)
+            return try await answer(.lexical(retriever.terms(weights)), retriever, question)
+        case .fused(let dense, let weights):
+            let retriever = try retriever(moment, .fused, options)
+            let terms = try retriever.terms(weights)
+            let found = try await resolve(dense, retriever, moment, field: "query")
+            return try await answer(
+                .fused(found.vectors.values, terms), retriever, question, leavingOut: found.entry)
+        default:
+            let retriever = try retriever(moment, .dense, options)
+            let found = try await resolve(question.query, retriever, moment, field: "query")
+            return try await answer(.dense(found.vectors.values), retriever, question, leavingOut: found.entry)
+        }
+    }
+
+    private func answer(_ vector: QueryVectors, _ options: QueryOptions, _ moment: Moment) async throws -> QueryAnswer {
+        guard options.merge == nil else {
+            throw DatastoreError.field(.invalidValue, "merge", "goes with several vectors, got one")
+        }
+        let retriever = try retriever(moment, .dense, options)
         try retriever.validate(vector)
-        return try await search { try retriever.answer(vector.values[...], excluding: retriever.exclusions()) }
+        return try await search { try retriever.answer(.dense(vector.values), excluding: retriever.exclusions()) }
     }
 
-    /// Answers several vectors apart, in order, all from one revision.
+    /// - Parameter entry: an entry that is no result, because it is what was asked with.
+    private func answer(
+        _ probe: Probe, _ retriever: Retriever, _ question: QueryRequest,
+        leavingOut entry: (binding: Int, id: Int64)? = nil
+    ) async throws -> QueryAnswer {
+        let excluding: @Sendable () throws -> [Set<Int64>] = {
+            var excluded = try retriever.exclusions()
+            if let entry { excluded[entry.binding].insert(entry.id) }
+            return excluded
+        }
+        guard let rerank = question.options.rerank else {
+            return try await search { try retriever.answer(probe, excluding: excluding()) }
+        }
+        let client = try reranker(rerank.reranker)
+        guard let text = rerank.query ?? question.query.text else {
+            throw DatastoreError.field(
+                .missingField, "rerank.query", "expected what the reranker compares texts with; the question is no text")
+        }
+        let first = try await search { try retriever.firstStage(probe, excluding: excluding()) }
+        let (ranking, notes) = await reranked(first, text, client, fetch: rerank.fetch)
+        return try await search { try retriever.finish(ranking, probe, notes: notes) }
+    }
+
+    /// Orders the first `fetch` candidates by a reranker's relevance; as they were, with a note, when it fails.
+    private func reranked(
+        _ ranking: Retriever.Ranking, _ query: String, _ reranker: RerankerClient, fetch: Int
+    ) async -> (Retriever.Ranking, notes: [String]?) {
+        let head = Array(ranking.candidates.prefix(fetch))
+        guard !head.isEmpty else { return (ranking, nil) }
+        do {
+            let relevance = try await encoding {
+                try await reranker.relevance(query: query, documents: head.map { $0.entry?.fields.text ?? "" })
+            }
+            var scored: [Candidate] = []
+            var left: [Candidate] = []
+            for (var candidate, relevance) in zip(head, relevance) {
+                candidate.relevance = relevance
+                if relevance == nil { left.append(candidate) } else { scored.append(candidate) }
+            }
+            // Stable: equally relevant ones stay in the order of the first stage.
+            let order = scored.indices.sorted {
+                let (one, other) = (scored[$0].relevance ?? 0, scored[$1].relevance ?? 0)
+                return one != other ? one > other : $0 < $1
+            }
+            var reranked = ranking
+            reranked.candidates = order.map { scored[$0] } + left + ranking.candidates.dropFirst(fetch)
+            let note = left.isEmpty ? nil : ["the reranker left out \(left.count) of \(head.count) texts; they come last"]
+            return (reranked, note)
+        } catch let error as DatastoreError {
+            return (ranking, ["not reranked, in the order of the first stage: \(error.detail) (\(error.code.rawValue))"])
+        } catch {
+            return (ranking, ["not reranked, in the order of the first stage: \(error)"])
+        }
+    }
+
+    // MARK: Several vectors
+
+    /// Answers several vectors, all from one revision: apart and in order, or as one list with `merge`.
     ///
     /// - Throws: as for one vector, and `too_many_queries`.
     package func answers(
         _ vectors: QueryVectors, of domain: String, options: QueryOptions
     ) async throws -> QueryBatchAnswer {
         try checkCount(vectors.count, field: "query.vectors")
-        let domain = try currentSnapshot.domain(domain)
-        let retriever = try retriever(domain, options)
+        let moment = try await moment(of: domain, options.includePending)
+        let retriever = try retriever(moment, .dense, options)
+        guard options.rerank == nil else {
+            throw DatastoreError.field(.invalidValue, "rerank", "goes with one question at a time, or the batch call")
+        }
         try retriever.validate(vectors)
         try checkSize(Array(repeating: retriever.k, count: vectors.count))
         let dim = vectors.dim
         let excluded = try await search { try retriever.exclusions() }
-        return try await batch(domain, count: vectors.count) { index in
-            QueryBatchItem(
-                try retriever.answer(vectors.values[index * dim..<(index + 1) * dim], excluding: excluded))
+        return try await batch(moment.domain, count: vectors.count) { [self] index in
+            try await search {
+                QueryBatchItem(
+                    try retriever.answer(
+                        .dense(Array(vectors.values[index * dim..<(index + 1) * dim])), excluding: excluded))
+            }
         }
+    }
+
+    /// One list of the names that many vectors find (EVCap).
+    ///
+    /// - Throws: as for one vector, and `too_many_queries`.
+    package func merged(
+        _ vectors: QueryVectors, _ merge: VectorMerge, of domain: String, options: QueryOptions
+    ) async throws -> QueryAnswer {
+        try await merged(vectors, merge, options, moment(of: domain, options.includePending))
+    }
+
+    private func merged(
+        _ vectors: QueryVectors, _ merge: VectorMerge, _ options: QueryOptions, _ moment: Moment
+    ) async throws -> QueryAnswer {
+        try checkCount(vectors.count, field: vectors.field)
+        var options = options
+        options.merge = merge
+        let retriever = try retriever(moment, .dense, options)
+        try retriever.validate(vectors)
+        return try await search { try retriever.merged(vectors, merge, excluding: retriever.exclusions()) }
     }
 
     /// Answers several questions, in order, all from one revision, each with its own result or error.
@@ -51,72 +172,111 @@ extension CapstanEngine {
         _ questions: [QueryRequest], of domain: String, problem: @escaping @Sendable (any Error) -> Problem
     ) async throws -> QueryBatchAnswer {
         try checkCount(questions.count, field: "queries")
-        let domain = try currentSnapshot.domain(domain)
-        try checkSize(questions.map { max(0, $0.options.k ?? domain.info.defaults.k ?? Retriever.defaultK) })
-        let encoded = await encode(questions.map(\.query), domain)
-        return try await batch(domain, count: questions.count) { [self] index in
+        let wantsPending = questions.contains { $0.options.includePending == true }
+        let moment = try await moment(of: domain, wantsPending ? true : nil)
+        try checkSize(questions.map { max(0, $0.options.k ?? moment.domain.info.defaults.k ?? Retriever.defaultK) })
+        return try await batch(
+            moment.domain, count: questions.count, lanes: max(configuration.searchThreads, Self.encoderLanes)
+        ) { [self] index in
             do {
-                let question = questions[index]
-                let vector = try encoded[index]?.get() ?? question.query.single()
-                let retriever = try retriever(domain, question.options)
-                try retriever.validate(vector)
-                return QueryBatchItem(
-                    try retriever.answer(vector.values[...], excluding: retriever.exclusions()))
+                let options = questions[index].options
+                let counts = options.includePending ?? moment.domain.info.defaults.includePending ?? false
+                let own = Moment(domain: moment.domain, pending: counts ? moment.pending : [])
+                return QueryBatchItem(try await answer(questions[index], own))
+            } catch is CancellationError {
+                throw CancellationError()
             } catch {
                 return QueryBatchItem(error: problem(error))
             }
         }
     }
 
-    // MARK: Encoders
-
-    /// The vector of a question.
-    private func vector(of input: QueryInput, _ domain: DomainSnapshot) async throws -> QueryVectors {
-        switch input {
-        case .text(let text):
-            let encoder = try QueryEncoder(domain, questionEncoder)
-            return try await encoding { try await encoder.vector(of: text) }
-        case .image(let text):
-            let encoder = try QueryEncoder(domain, questionEncoder)
-            let image = try QueryImage(text: text)
-            return try await encoding { try await encoder.vector(of: image) }
-        case .vector, .vectorBase64, .vectors, .terms, .entry, .lexical, .fused: return try input.single()
-        }
-    }
-
-    /// The vectors of the texts and pictures among questions, a few at a time.
-    private func encode(
-        _ inputs: [QueryInput], _ domain: DomainSnapshot
-    ) async -> [Int: Result<QueryVectors, any Error>] {
-        let waiting = inputs.indices.filter { inputs[$0].needsEncoder }
-        return await withTaskGroup(of: (Int, Result<QueryVectors, any Error>).self) { group in
-            var encoded: [Int: Result<QueryVectors, any Error>] = [:]
-            for (count, index) in waiting.enumerated() {
-                if count >= Self.encoderLanes, let (done, result) = await group.next() { encoded[done] = result }
-                group.addTask { [self] in
-                    do {
-                        return (index, .success(try await vector(of: inputs[index], domain)))
-                    } catch {
-                        return (index, .failure(error))
-                    }
-                }
-            }
-            for await (done, result) in group { encoded[done] = result }
-            return encoded
-        }
-    }
-
     /// Questions of one request that an encoder works on at a time.
     private static let encoderLanes = 4
 
-    private func retriever(_ domain: DomainSnapshot, _ options: QueryOptions) throws -> Retriever {
-        try Retriever(domain, options: options, maximumK: configuration.maximumK)
+    // MARK: What questions are of
+
+    /// The snapshot of a domain, and what is pending where that counts.
+    ///
+    /// What is pending is looked at first: a version that is published in between has it in, and then it is left out.
+    ///
+    /// - Throws: `unknown_domain`, `too_many_pending`.
+    func moment(of name: String, _ includePending: Bool?) async throws -> Moment {
+        while true {
+            let before = try currentSnapshot.domain(name)
+            guard includePending ?? before.info.defaults.includePending ?? false else {
+                return Moment(domain: before, pending: [])
+            }
+            let names = before.info.datastores.map(\.name)
+            let views = try await search { [self] in try names.map { try pendingView($0) } }
+            let now = try currentSnapshot.domain(name)
+            if now.info.datastores.map(\.name) == names { return Moment(domain: now, pending: views) }
+        }
     }
+
+    func retriever(_ moment: Moment, _ form: Retriever.Form, _ options: QueryOptions) throws -> Retriever {
+        try Retriever(
+            moment.domain, form: form, options: options, maximumK: configuration.maximumK, pending: moment.pending)
+    }
+
+    /// The vector of a question.
+    ///
+    /// - Returns: also the entry that was asked with, which is no result.
+    func resolve(
+        _ input: QueryInput, _ retriever: Retriever, _ moment: Moment, field: String
+    ) async throws -> (vectors: QueryVectors, entry: (binding: Int, id: Int64)?) {
+        var entry: (binding: Int, id: Int64)?
+        let vectors: QueryVectors
+        switch input {
+        case .vector, .vectorBase64: vectors = try input.single(field: field)
+        case .text, .image: vectors = try await encoded(input, QueryEncoder(retriever.denseSpecs(), moment.domain, questionEncoder), field: field)
+        case .entry(let reference):
+            let found = try await search { try retriever.vector(of: reference, field: "\(field).entry") }
+            entry = (found.binding, found.id)
+            vectors = try QueryVectors(values: found.vector, count: 1, field: "\(field).entry")
+        case .terms(let sum): vectors = try await self.sum(sum, retriever, moment, field: "\(field).terms")
+        case .vectors, .lexical, .fused:
+            throw DatastoreError.field(.invalidValue, field, "expected one vector, or what one can be made of")
+        }
+        try retriever.validate(vectors)
+        return (vectors, entry)
+    }
+
+    /// The vector of a text or a picture.
+    func encoded(_ input: QueryInput, _ encoder: QueryEncoder, field: String) async throws -> QueryVectors {
+        switch input {
+        case .text(let text): return try await encoding { try await encoder.vector(of: text) }
+        case .image(let text):
+            let image = try QueryImage(text: text)
+            return try await encoding { try await encoder.vector(of: image) }
+        default: throw DatastoreError.field(.invalidValue, field, "expected a text or a picture")
+        }
+    }
+
+    /// A weighted sum, of length 1.
+    private func sum(
+        _ sum: WeightedSum, _ retriever: Retriever, _ moment: Moment, field: String
+    ) async throws -> QueryVectors {
+        guard !sum.terms.isEmpty else { throw DatastoreError.field(.noTerms, field, "got no terms") }
+        guard sum.terms.count <= Self.maximumTerms else {
+            throw DatastoreError.field(
+                .tooManyQueries, field, "got \(sum.terms.count) terms, expected at most \(Self.maximumTerms)")
+        }
+        var arithmetic = VectorSum(normalisesTerms: sum.normaliseTerms)
+        for (index, term) in sum.terms.enumerated() {
+            let found = try await resolve(term.input, retriever, moment, field: "\(field)[\(index)]")
+            try arithmetic.add(found.vectors.values, weight: term.weight, field: "\(field)[\(index)]")
+        }
+        return try QueryVectors(values: arithmetic.normalised(field: field), count: 1, field: field)
+    }
+
+    /// Terms that a weighted sum may have.
+    private static let maximumTerms = 1024
 
     private func checkCount(_ count: Int, field: String) throws {
         guard (1...configuration.maximumBatch).contains(count) else {
             throw DatastoreError.field(
-                count == 0 ? .missingField : .tooManyQueries, field,
+                count > 0 ? .tooManyQueries : field == "queries" ? .missingField : .noVectors, field,
                 "got \(count), expected 1 to \(configuration.maximumBatch)")
         }
     }
@@ -136,17 +296,18 @@ extension CapstanEngine {
     /// Asks the questions of one request a few at a time, as many as there are search threads, each as a call of its own:
     /// one large request neither fills the queue nor keeps others waiting, and ends soon after its client has gone.
     private func batch(
-        _ domain: DomainSnapshot, count: Int, _ answer: @escaping @Sendable (Int) throws -> QueryBatchItem
+        _ domain: DomainSnapshot, count: Int, lanes: Int? = nil,
+        _ answer: @escaping @Sendable (Int) async throws -> QueryBatchItem
     ) async throws -> QueryBatchAnswer {
-        let lanes = min(configuration.searchThreads, count)
+        let lanes = min(lanes ?? configuration.searchThreads, count)
         var items = [QueryBatchItem?](repeating: nil, count: count)
         try await withThrowingTaskGroup(of: [(Int, QueryBatchItem)].self) { group in
             for lane in 0..<lanes {
-                group.addTask { [self] in
+                group.addTask {
                     var answered: [(Int, QueryBatchItem)] = []
                     for index in stride(from: lane, to: count, by: lanes) {
                         try Task.checkCancellation()
-                        answered.append((index, try await search { try answer(index) }))
+                        answered.append((index, try await answer(index)))
                     }
                     return answered
                 }
@@ -161,38 +322,25 @@ extension CapstanEngine {
 }
 
 extension QueryInput {
-    /// The vectors of a question, flat.
+    /// The one vector of a question that carries its numbers.
     ///
-    /// - Throws: `missing_field`, `invalid_base64`.
-    package func flat() throws -> QueryVectors {
+    /// - Throws: `missing_field`, `invalid_base64`, `invalid_value`.
+    func single(field: String) throws -> QueryVectors {
         switch self {
-        case .vector(let values): try QueryVectors(values: values, count: 1)
+        case .vector(let values): return try QueryVectors(values: values, count: 1, field: "\(field).vector")
         case .vectorBase64(let text):
-            try QueryVectors(
-                values: QueryVectors.floats(base64: text, field: "query.vector_base64"), count: 1,
-                field: "query.vector_base64")
-        case .vectors(let values, let count): try QueryVectors(values: values, count: count, field: "query.vectors")
-        case .text, .image, .terms, .entry, .lexical, .fused:
-            throw DatastoreError.field(.invalidValue, "query", "got a text or a picture, expected a vector")
+            let field = "\(field).vector_base64"
+            return try QueryVectors(values: QueryVectors.floats(base64: text, field: field), count: 1, field: field)
+        default: throw DatastoreError.field(.invalidValue, field, "expected a vector")
         }
     }
 
-    /// Whether an encoder has to make its vector.
-    var needsEncoder: Bool {
+    /// The text of a question, for a reranker.
+    var text: String? {
         switch self {
-        case .text, .image: true
-        case .vector, .vectorBase64, .vectors, .terms, .entry, .lexical, .fused: false
+        case .text(let text): text
+        case .fused(let dense, _): dense.text
+        default: nil
         }
-    }
-
-    /// The one vector of a question in a batch.
-    ///
-    /// - Throws: `invalid_value` when there are several.
-    func single() throws -> QueryVectors {
-        if case .vectors = self {
-            throw DatastoreError.field(
-                .invalidValue, "query.vectors", "a question in a batch has one vector; ask several questions instead")
-        }
-        return try flat()
     }
 }

@@ -30,9 +30,14 @@ package final class CapstanEngine: Service {
     private let searchPool: BlockingPool
     private let controlPool: BlockingPool
     private let jobPool: BlockingPool
+    /// Single changes: they may wait for an encoder.
+    private let changePool: BlockingPool
     private let pending = Mutex<[String: PendingChanges]>([:])
+    /// What was pending when a question last asked, by datastore.
+    let pendingViews = Mutex<[String: PendingView]>([:])
     /// Encoders of rows, and of questions, by name.
     private let encoders: [String: (rows: EncoderClient, questions: EncoderClient)]
+    private let rerankers: [String: RerankerClient]
     /// Questions that an encoder works on now.
     private let encodingCount = Atomic<Int>(0)
     private let startedAt = Date()
@@ -60,9 +65,12 @@ package final class CapstanEngine: Service {
         encoders = Dictionary(
             configuration.encoders.map { ($0.name, (EncoderClient($0), EncoderClient($0, policy: .question))) },
             uniquingKeysWith: { first, _ in first })
+        rerankers = Dictionary(
+            configuration.rerankers.map { ($0.name, RerankerClient($0)) }, uniquingKeysWith: { first, _ in first })
         searchPool = BlockingPool(
             name: "search", threads: configuration.searchThreads, queueLimit: configuration.searchQueueLimit)
         controlPool = BlockingPool(name: "control", threads: 4, queueLimit: 256)
+        changePool = BlockingPool(name: "change", threads: 2, queueLimit: 256)
         jobPool = BlockingPool(name: "job", threads: 2, queueLimit: Int.max / 2)
     }
 
@@ -170,6 +178,11 @@ package final class CapstanEngine: Service {
         try await controlPool.run { [self] in try explaining(body) }
     }
 
+    /// Runs single changes of a datastore's entries.
+    func changing<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await changePool.run { [self] in try explaining(body) }
+    }
+
     func search<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await searchPool.run { [self] in try explaining(body) }
     }
@@ -232,6 +245,20 @@ package final class CapstanEngine: Service {
         return client
     }
 
+    /// The reranker that the operator has configured under a name.
+    ///
+    /// - Throws: `reranker_not_configured`.
+    func reranker(_ name: String) throws -> RerankerClient {
+        guard let client = rerankers[name] else {
+            let known = rerankers.keys.sorted().joined(separator: ", ")
+            throw DatastoreError(
+                .rerankerNotConfigured,
+                "this daemon knows no reranker \"\(name.prefix(80))\", \(known.isEmpty ? "and no other" : "only \(known)"); "
+                    + "start capstand with --reranker NAME=http://HOST:PORT")
+        }
+        return client
+    }
+
     /// The pending changes of a datastore, opened once.
     ///
     /// - Throws: `unknown_datastore`; a datastore that is deleted does not get its files back.
@@ -255,6 +282,7 @@ package final class CapstanEngine: Service {
     }
 
     func closePendingChanges(_ datastore: String) throws {
+        pendingViews.withLock { _ = $0.removeValue(forKey: datastore) }
         try pending.withLock { $0.removeValue(forKey: datastore) }?.close()
     }
 
@@ -281,11 +309,13 @@ package final class CapstanEngine: Service {
     private func shutdown() async throws {
         try await searchPool.shutdown()
         try await controlPool.shutdown()
+        try await changePool.shutdown()
         try await jobPool.shutdown()
         for encoder in encoders.values {
             await encoder.rows.shutdown()
             await encoder.questions.shutdown()
         }
+        for reranker in rerankers.values { await reranker.shutdown() }
         try pending.withLock { open in
             for changes in open.values { try changes.close() }
             open = [:]

@@ -7,6 +7,8 @@ package struct EngineConfiguration: Sendable {
     package var importRoots: [URL]
     /// Encoders that datastores may name.
     package var encoders: [EncoderEndpoint]
+    /// Rerankers that questions may name.
+    package var rerankers: [RerankerEndpoint]
     /// The program that reads FAISS index files in a process of its own (`capstand extract-vectors`); nil refuses them.
     package var indexReader: URL?
     /// Threads that search.
@@ -15,6 +17,8 @@ package struct EngineConfiguration: Sendable {
     package var searchQueueLimit: Int
     /// Questions that may wait for encoders at a time.
     package var encodingLimit = 256
+    /// Candidates of one request for scores.
+    package var maximumCandidates = 512
     package var maximumK: Int
     /// Vectors or questions in one request.
     package var maximumBatch: Int
@@ -24,14 +28,16 @@ package struct EngineConfiguration: Sendable {
     package var onPublishStep: @Sendable (PublishStep) -> Void
 
     package init(
-        dataDirectory: URL, importRoots: [URL] = [], encoders: [EncoderEndpoint] = [], indexReader: URL? = nil,
-        searchThreads: Int = 2, searchQueueLimit: Int = 256,
+        dataDirectory: URL, importRoots: [URL] = [], encoders: [EncoderEndpoint] = [],
+        rerankers: [RerankerEndpoint] = [], indexReader: URL? = nil, searchThreads: Int = 2,
+        searchQueueLimit: Int = 256,
         maximumK: Int = 1000, maximumBatch: Int = 1024, shutdownGrace: Duration = .seconds(20),
         onPublishStep: @escaping @Sendable (PublishStep) -> Void = { _ in }
     ) {
         self.dataDirectory = dataDirectory
         self.importRoots = importRoots
         self.encoders = encoders
+        self.rerankers = rerankers
         self.indexReader = indexReader
         self.searchThreads = searchThreads
         self.searchQueueLimit = searchQueueLimit

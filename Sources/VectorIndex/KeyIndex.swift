@@ -83,6 +83,15 @@ package final class KeyIndex: Sendable {
         return (rows, scores[fetch - 1])
     }
 
+    /// The exact score of one row.
+    package func score(_ query: KeyQuery, row: Int) -> Float {
+        query.original.withUnsafeBufferPointer { values in
+            guard let base = values.baseAddress else { return 0 }
+            let (dot, squares) = vectors.dot(base, row: row)
+            return query.score(dot: dot, squares: squares)
+        }
+    }
+
     /// Rows with their exact scores, best first.
     private func scored(_ query: KeyQuery, _ rows: [Int64]) -> [Hit] {
         var hits: [Hit] = []
@@ -91,9 +100,7 @@ package final class KeyIndex: Sendable {
             guard let base = values.baseAddress else { return }
             for row in rows {
                 let (dot, squares) = vectors.dot(base, row: Int(row))
-                let score = metric == .cosine ? dot / (query.norm * squares.squareRoot()) : dot
-                let limit = Double(Float.greatestFiniteMagnitude)
-                hits.append(Hit(row: Int(row), score: Float(max(-limit, min(limit, score)))))
+                hits.append(Hit(row: Int(row), score: query.score(dot: dot, squares: squares)))
             }
         }
         hits.sort { $0.score != $1.score ? $0.score > $1.score : $0.row < $1.row }
@@ -109,8 +116,10 @@ package struct KeyQuery: Sendable {
     let forIndex: [Float]
     /// Euclidean norm of the original.
     let norm: Double
+    private let metric: Metric
 
     package init(_ vector: ArraySlice<Float>, metric: Metric) {
+        self.metric = metric
         original = Array(vector)
         var dot = 0.0
         var squares = 0.0
@@ -122,6 +131,45 @@ package struct KeyQuery: Sendable {
         var normalised = original
         if metric == .cosine { VectorMath.normalise(&normalised) }
         forIndex = normalised
+    }
+
+    /// The exact score of a vector, in double; as many numbers as the query has.
+    package func exactScore(of vector: ArraySlice<Float>) -> Double {
+        var dot = 0.0
+        var squares = 0.0
+        original.withUnsafeBufferPointer { query in
+            vector.withUnsafeBufferPointer { values in
+                guard query.count == values.count, let query = query.baseAddress, let values = values.baseAddress else {
+                    return
+                }
+                cfaiss_dot_f32(query, values, Int32(original.count), &dot, &squares)
+            }
+        }
+        return metric == .cosine ? dot / (norm * squares.squareRoot()) : dot
+    }
+
+    /// The exact score of another query's vector.
+    package func score(of other: KeyQuery) -> Float { score(of: other.original) }
+
+    /// The exact score of a vector that is in no index; as many numbers as the query has.
+    package func score(of vector: [Float]) -> Float {
+        guard vector.count == original.count else { return -.greatestFiniteMagnitude }
+        var dot = 0.0
+        var squares = 0.0
+        original.withUnsafeBufferPointer { query in
+            vector.withUnsafeBufferPointer { values in
+                guard let query = query.baseAddress, let values = values.baseAddress else { return }
+                cfaiss_dot_f32(query, values, Int32(original.count), &dot, &squares)
+            }
+        }
+        return score(dot: dot, squares: squares)
+    }
+
+    /// The score of a vector whose dot product with the query and sum of squares are known.
+    func score(dot: Double, squares: Double) -> Float {
+        let score = metric == .cosine ? dot / (norm * squares.squareRoot()) : dot
+        let limit = Double(Float.greatestFiniteMagnitude)
+        return Float(max(-limit, min(limit, score)))
     }
 
     /// How far a FAISS score can be from the exact one, when the product of the norms is at most `largest`.

@@ -20,8 +20,9 @@ struct Capstan: AsyncParsableCommand {
             """,
         version: Release.version,
         subcommands: [
-            DatastoreCommand.self, ImportCommand.self, VersionsCommand.self, ReindexCommand.self,
-            DomainCommand.self, QueryCommand.self, JobsCommand.self, StatusCommand.self,
+            DatastoreCommand.self, ImportCommand.self, EntriesCommand.self, FilterCommand.self, VersionsCommand.self,
+            ReindexCommand.self, DomainCommand.self, QueryCommand.self, ScoreCommand.self, DumpCommand.self,
+            EvalCommand.self, JobsCommand.self, StatusCommand.self,
         ]
     )
 

@@ -24,11 +24,13 @@ extension DomainCommand {
         static let configuration = CommandConfiguration(
             abstract: "Bind a domain to datastores, or switch it to others.",
             discussion: """
-                NAME follows the latest version; NAME@VERSION stays with that one. What is given here is the whole \
-                domain: defaults that are left out are unset.
+                NAME follows the latest version; NAME@VERSION stays with that one. :limit=N behind it lets at most N of \
+                its entries into an answer, :weight=W multiplies its scores where several datastores are ordered. What \
+                is given here is the whole domain: defaults that are left out are unset.
 
                   capstan domain set street coco
-                  capstan domain set street coco@7 web --k 4 --dedupe text
+                  capstan domain set street coco@7 web:limit=2:weight=0.9 --k 4 --dedupe text
+                  capstan domain set street coco --template template.txt --include-pending
                   capstan domain set street coco@8 --if-revision 12
                 """
         )
@@ -37,7 +39,8 @@ extension DomainCommand {
         var domain: String
 
         @Argument(
-            help: ArgumentHelp("The datastores that it asks.", valueName: "name[@version]"),
+            help: ArgumentHelp(
+                "The datastores that it asks.", valueName: "name[@version][:limit=n][:weight=w]"),
             transform: { try DatastoreBinding(argument: $0) })
         var datastores: [DatastoreBinding]
 
@@ -47,8 +50,18 @@ extension DomainCommand {
         @Option(help: "Results below are left out.")
         var minScore: Float?
 
-        @Option(help: "Which results count as the same.")
+        @Option(help: ArgumentHelp("Which results count as the same: \(Dedupe.forms).", valueName: "what"))
         var dedupe: Dedupe?
+
+        @Flag(inversion: .prefixedNo, help: "Whether pending changes count. (default: no)")
+        var includePending: Bool?
+
+        @Option(
+            help: ArgumentHelp(
+                "A file with the template of prompts, taken byte for byte; || stands for the captions. (default: SmallCap's)",
+                valueName: "file"),
+            completion: .file())
+        var template: String?
 
         @Option(help: "Only if the domain is at this revision.")
         var ifRevision: Int?
@@ -56,7 +69,9 @@ extension DomainCommand {
         @OptionGroup var connection: Connection
 
         func run() async throws {
-            let defaults = QueryDefaults(k: k, minScore: minScore, dedupe: dedupe)
+            let defaults = QueryDefaults(
+                k: k, minScore: minScore, dedupe: dedupe, includePending: includePending,
+                template: try template.map { try InputFile($0).text() })
             let info = try await connection.client().setDomain(
                 domain, to: SetDomainRequest(datastores: datastores, defaults: defaults), ifRevision: ifRevision)
             try connection.show(info, as: \.sentence)
@@ -83,6 +98,8 @@ extension DomainCommand {
                     ("k", info.defaults.k.map(String.init)),
                     ("min score", info.defaults.minScore.map { "\($0)" }),
                     ("dedupe", info.defaults.dedupe?.rawValue),
+                    ("include pending", info.defaults.includePending.map { $0 ? "yes" : "no" }),
+                    ("template", info.defaults.template.map(\.debugDescription)),
                 ])
             }
         }
@@ -181,11 +198,18 @@ extension DomainInfo {
     fileprivate var sentence: String { "\(domain) is at revision \(revision): \(datastoresShown)" }
 
     fileprivate var datastoresShown: String {
-        datastores.map { "\($0.name)@\($0.version)\($0.followsLatest ? " (follows the latest)" : "")" }
-            .joined(separator: ", ")
+        datastores.map(\.shown).joined(separator: ", ")
     }
 
     fileprivate var reasonShown: String {
         restoredRevision.map { "\(reason.rawValue) to \($0)" } ?? reason.rawValue
+    }
+}
+
+extension BoundDatastore {
+    /// For example `web@3:limit=2:weight=0.9 (follows the latest)`.
+    fileprivate var shown: String {
+        "\(name)@\(version)" + (limit.map { ":limit=\($0)" } ?? "") + (weight == 1 ? "" : ":weight=\(weight)")
+            + (followsLatest ? " (follows the latest)" : "")
     }
 }

@@ -20,8 +20,9 @@ struct EncoderOptions: ParsableArguments {
         }
     }
 
-    /// `key` with its encoder.
+    /// `key` with its encoder, unless it is sparse.
     func applied(to key: KeySpec) -> KeySpec {
+        guard key.kind == .dense else { return key }
         var key = key
         key.encoder = encoder
         key.encoder?.endpoint = encoderEndpoint

@@ -21,6 +21,7 @@ struct ImportCommand: DaemonCommand {
                 --encoder all-MiniLM-L6-v2 --encoder-endpoint minilm
               capstan import names lvis_categories.json --vectors names.npy --kind names --create text:512:cosine
               capstan import smallcap coco_index_captions.json --vectors coco_index
+              capstan import evcap rows.ndjson --vectors image=queries.npy --vectors text=text.npy --pool mean
               capstan import coco rows.csv --column text=comment --column image_id=1 --dry-run
               capstan import coco /srv/sets/a.ndjson --vectors /srv/sets/a.npy --server-paths
 
@@ -39,9 +40,11 @@ struct ImportCommand: DaemonCommand {
     var rows: String
 
     @Option(
-        help: ArgumentHelp("A NumPy file, or a FAISS index, with one vector per row.", valueName: "file"),
-        completion: .file(extensions: ["npy"]))
-    var vectors: String?
+        help: ArgumentHelp(
+            "A NumPy file, or a FAISS index, with one vector per row, for the first dense key or the one that is named; "
+                + "may be repeated.", valueName: "[key=]file"),
+        completion: .file(extensions: ["npy"]), transform: { KeyVectorsArgument($0) })
+    var vectors: [KeyVectorsArgument] = []
 
     @OptionGroup(title: "Reading options") var reading: ImportOptionFlags
 
@@ -83,6 +86,11 @@ struct ImportCommand: DaemonCommand {
         guard create != nil || (encoder.encoder == nil && kind == nil) else {
             throw ValidationError(
                 "--encoder and --kind go with --create NAME:DIM; a datastore that exists has its own.")
+        }
+        let keys = vectors.map(\.key)
+        if let twice = keys.first(where: { key in keys.count { $0 == key } > 1 }) {
+            let key = twice.map { "key \($0)" } ?? "the first dense key"
+            throw ValidationError("--vectors is given twice for \(key), expected KEY=FILE for each other key.")
         }
     }
 
@@ -146,13 +154,16 @@ struct ImportCommand: DaemonCommand {
 
     private func startJob(_ client: CaptionerClient, progress: ProgressLine?) async throws -> JobInfo {
         let options = try reading.options(build: !noBuild, strict: strict, dryRun: dryRun)
+        let first = vectors.first { $0.key == nil }?.path
+        let others = Dictionary(vectors.compactMap { file in file.key.map { ($0, file.path) } }) { $1 }
         if serverPaths {
             return try await client.importFromServerPath(
-                ImportRequest(rowsPath: rows, vectorsPath: vectors, options: options), into: name,
+                ImportRequest(rowsPath: rows, vectorsPath: first, vectorsPaths: others, options: options), into: name,
                 idempotencyKey: idempotencyKey)
         }
         return try await client.importRows(
-            file: URL(filePath: rows), vectors: vectors.map { URL(filePath: $0) }, into: name, options: options,
+            file: URL(filePath: rows), vectors: first.map { URL(filePath: $0) },
+            keyVectors: others.mapValues { URL(filePath: $0) }, into: name, options: options,
             idempotencyKey: idempotencyKey, progress: { progress?.update($0) })
     }
 
@@ -165,5 +176,23 @@ struct ImportCommand: DaemonCommand {
         }
         if job.counts.rejected > shown { StandardError.write("… and \(job.counts.rejected - shown) more") }
         StandardError.write("all of them: capstan jobs rejects \(job.id)")
+    }
+}
+
+/// `--vectors [KEY=]FILE`.
+struct KeyVectorsArgument {
+    /// Nil for the first dense key.
+    let key: String?
+    let path: String
+
+    /// A file of which the name has a "=" is a file all the same, when it is there.
+    init(_ argument: String) {
+        let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+        let isKey = parts.count == 2 && (try? ResourceName.validate(parts[0])) != nil
+        if isKey, !FileManager.default.fileExists(atPath: argument) {
+            (key, path) = (parts[0], parts[1])
+        } else {
+            (key, path) = (nil, argument)
+        }
     }
 }

@@ -30,6 +30,12 @@ struct ImportOptionFlags: ParsableArguments {
     @Flag(inversion: .prefixedNo, help: "CSV and TSV: whether the first line names the columns; else found out.")
     var header: Bool?
 
+    @Option(
+        help:
+            "What becomes of several vectors of one row: refused, or their mean. For NumPy files of three axes (EVCap)."
+    )
+    var pool = VectorPooling.none
+
     @Option(help: "Where the texts come from, for rows that do not say.")
     var origin: Origin?
 
@@ -68,7 +74,7 @@ struct ImportOptionFlags: ParsableArguments {
         let options = ImportOptions(
             build: build, strict: strict, dryRun: dryRun, format: format, splits: splits, captionText: captionText,
             columns: Dictionary(columns.map { ($0.field, $0.column) }) { _, last in last }, header: header,
-            origin: origin, lang: lang, source: source,
+            pool: pool, origin: origin, lang: lang, source: source,
             filters: ImportFilters(
                 maxWords: maxWords, maxTokens: maxTokens, minLetters: minLetters, languages: languages,
                 dropDuplicates: dropDuplicates))
@@ -93,5 +99,6 @@ struct ColumnArgument {
 }
 
 extension ImportFormat: ExpressibleByArgument {}
+extension VectorPooling: ExpressibleByArgument {}
 extension CaptionText: ExpressibleByArgument {}
 extension Origin: ExpressibleByArgument {}

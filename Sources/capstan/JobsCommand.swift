@@ -7,14 +7,15 @@ import Foundation
 struct JobsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs",
-        abstract: "List, watch and cancel imports and builds, and show the rows they refused.",
+        abstract: "List, watch and cancel imports, builds, filters and dumps, and show what they refused and made.",
         discussion: """
               capstan jobs list --state running
               capstan jobs watch ID
               capstan jobs cancel ID
               capstan jobs rejects ID
+              capstan jobs output ID -o captions.json
             """,
-        subcommands: [List.self, Show.self, Watch.self, Cancel.self, Rejects.self]
+        subcommands: [List.self, Show.self, Watch.self, Cancel.self, Rejects.self, Output.self]
     )
 }
 
@@ -150,6 +151,28 @@ extension JobsCommand {
             }
         }
     }
+
+    struct Output: DaemonCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Fetch what a job made: the captions of a dump, the entries that a filter dropped.",
+            discussion: """
+                  capstan jobs output ID -o captions.json
+                  capstan jobs output ID | jq length
+                """
+        )
+
+        @Argument(help: "The job.")
+        var id: String
+
+        @Option(name: .shortAndLong, help: ArgumentHelp("A file for it; else standard output.", valueName: "file"))
+        var output: String?
+
+        @OptionGroup var connection: Connection
+
+        func run() async throws {
+            try await OutputFile(output).write(connection.client().output(of: id))
+        }
+    }
 }
 
 extension JobState: ExpressibleByArgument {}
@@ -173,6 +196,7 @@ extension JobInfo {
             ("job", id),
             ("kind", kind.rawValue),
             ("datastore", datastore),
+            ("domain", domain),
             ("state", state.rawValue + (cancelRequested && !state.isFinal ? ", asked to stop" : "")),
             ("phase", phase.rawValue),
             ("progress", progress?.shown),
@@ -183,6 +207,8 @@ extension JobInfo {
             ("would have", report?.entries.map { "\($0) entries, index \(report?.indexPlan ?? "exact")" }),
             ("would take", report.flatMap(\.estimateShown)),
             ("notes", report.flatMap { $0.notes.isEmpty ? nil : $0.notes.joined(separator: "; ") }),
+            ("filter", filterReport.map { $0.sentence + ($0.dryRun ? "; nothing was changed" : "") }),
+            ("dump", dumpReport.map(\.sentence)),
             ("version", version.map(String.init)),
             ("error", error.map { "\($0.detail) (\($0.code))" }),
             ("asked by", submittedBy),

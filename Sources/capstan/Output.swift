@@ -8,7 +8,12 @@ enum StandardOutput {
     /// When the reader has gone away the process ends as any other in a pipeline does, without a word.
     static func write(_ text: String) throws {
         guard !text.isEmpty else { return }
-        var bytes = Array((text + "\n").utf8)[...]
+        try write(Data((text + "\n").utf8))
+    }
+
+    /// Writes `bytes` as they are.
+    static func write(_ bytes: Data) throws {
+        var bytes = bytes[...]
         while !bytes.isEmpty {
             let written = bytes.withUnsafeBytes { Foundation.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
             switch (written, errno) {

@@ -25,8 +25,15 @@ final class ProgressLine: Sendable {
         say(isTerminal ? "uploading \(Self.bar(share)) \(percent)  \(sizes)" : "uploading: \(percent) of \(sizes)")
     }
 
+    /// How many of a command's own questions are answered.
+    func update(_ done: Int, of total: Int, _ what: String) {
+        let share = total > 0 ? Double(done) / Double(total) : 1
+        let counts = "\(done) of \(total) \(what)"
+        say(isTerminal ? "\(Self.bar(share)) \(counts)" : counts)
+    }
+
     func update(_ job: JobInfo) {
-        let rows = job.counts.seen > 0 ? ", \(job.counts.shown)" : ""
+        let rows = job.kind == .import && job.counts.seen > 0 ? ", \(job.counts.shown)" : ""
         let bar = job.progress.map { isTerminal ? " \(Self.bar($0.fraction))" : "" } ?? ""
         let phase = job.state == .queued ? "waiting for the jobs before it" : job.phase.rawValue
         let isNews = shownPhase.withLock { shown in

@@ -1,177 +1,114 @@
 import ArgumentParser
 import CaptionerClient
 import DatastoreCore
-import Foundation
 
 /// `capstan query`
 struct QueryCommand: DaemonCommand {
     static let configuration = CommandConfiguration(
         commandName: "query",
-        abstract: "Ask a domain which entries are nearest to vectors, texts or a picture.",
+        abstract: "Ask a domain which entries are nearest to vectors, texts, a picture, an entry or weights of terms.",
         discussion: """
-            With --json each vector is answered on a line of its own, in order; one that is refused by an "error".
+            With --json each question is answered on a line of its own, in order; one that is refused by an "error".
 
               capstan query street --vectors images.npy --rows 0:100 -k 4 --json
               capstan query street --vector one.json -k 4 --prompt
               echo '[0.1, 0.2, 0.3]' | capstan query street --vector - --exclude-image 391895
-              capstan query street --text "a dog on a beach" -k 4
-              capstan query street --image photo.jpg -k 4 --prompt
+              capstan query street --text "a dog on a beach" -k 4 --rerank bge
+              capstan query street --image photo.jpg -k 4 --template template.txt
+              capstan query street --entry 391895 --dedupe text,similarity=0.95
+              capstan query street --vector one.json --select top_and_sample --order permute --seed 7
+              capstan query objects --vectors tokens.npy --rows 0:32 --merge -k 10
+              capstan query shop --lexical weights.json --vector one.json --fusion rrf
             """
     )
 
-    /// Vectors of one request: larger ones are no faster.
-    private static let vectorsPerRequest = 64
+    /// Questions of one request: more are no faster.
+    private static let questionsPerRequest = 64
 
     @Argument(help: "The domain.")
     var domain: String
 
-    @Option(
-        help: ArgumentHelp("A NumPy file with a vector in each row.", valueName: "file.npy"),
-        completion: .file(extensions: ["npy"]))
-    var vectors: String?
+    @OptionGroup(title: "The question") var question: QuestionFlags
 
-    @Option(
-        help: ArgumentHelp(
-            "A JSON file with one vector or an array of vectors; - is standard input.", valueName: "file.json"),
-        completion: .file(extensions: ["json"]))
-    var vector: String?
+    @OptionGroup(title: "The answer") var answer: AnswerFlags
 
-    @Option(
-        help: ArgumentHelp(
-            "A text, for the encoder that the datastore names; may be repeated.", valueName: "text"))
-    var text: [String] = []
+    @OptionGroup(title: "Several vectors, one answer") var merge: MergeFlags
 
-    @Option(
-        help: ArgumentHelp("A picture, for the encoder that the datastore names.", valueName: "file"),
-        completion: .file(extensions: ["png", "jpg", "jpeg", "webp"]))
-    var image: String?
+    @OptionGroup(title: "Two rankings, one answer") var fusion: FusionFlags
 
-    @Option(
-        help: ArgumentHelp("The rows of --vectors, from START to before END.", valueName: "start:end"),
-        transform: { try RowsArgument($0) })
-    var rows: RowsArgument?
+    @OptionGroup(title: "A second stage") var rerank: RerankFlags
 
-    @Option(name: .shortAndLong, help: "Results for each vector; else the domain's default.")
-    var k: Int?
+    @OptionGroup(title: "Variety") var mmr: MMRFlags
 
-    @Flag(help: "With the prompt that a captioner reads.")
-    var prompt = false
-
-    @Option(help: ArgumentHelp("Leave out the entries of this image; may be repeated.", valueName: "id"))
-    var excludeImage: [String] = []
-
-    @Option(help: "Which results count as the same.")
-    var dedupe: Dedupe?
-
-    @Option(help: "Leave out results below.")
-    var minScore: Float?
+    @OptionGroup(title: "Selection") var selection: SelectionFlags
 
     @OptionGroup var connection: Connection
 
     func validate() throws {
-        guard [vectors != nil, vector != nil, !text.isEmpty, image != nil].count(where: { $0 }) == 1 else {
-            throw ValidationError("Give one of --vectors FILE.npy, --vector FILE.json, --text TEXT and --image FILE.")
+        guard !merge.merge || (question.vectors ?? question.vector) != nil && question.lexical == nil else {
+            throw ValidationError("--merge goes with --vectors or --vector, and not with --lexical.")
         }
-        guard rows == nil || vectors != nil else { throw ValidationError("--rows goes with --vectors.") }
+        guard fusion.value == nil || question.lexical != nil else {
+            throw ValidationError("--fusion and what belongs to it go with --lexical.")
+        }
     }
 
     func run() async throws {
         let client = try connection.client()
-        let options = QueryOptions(
-            k: k, excludeImageIDs: excludeImage, dedupe: dedupe, minScore: minScore, prompt: prompt)
-        var failures = 0
-        if vectors == nil, vector == nil {
-            let inputs = try image.map { [try Self.question(image: $0)] } ?? text.map { QueryInput.text($0) }
-            let answer = try await client.queryBatch(
-                inputs.map { QueryRequest(query: $0, options: options) }, of: domain)
-            for (number, item) in answer.answers.enumerated() {
-                try show(item, of: answer, heading: text.count > 1 ? text[number] : nil, &failures)
+        let options = try options()
+        var printer = AnswerPrinter(connection: connection)
+        if let vectors = try question.vectorsArgument(), question.lexical == nil {
+            if merge.merge {
+                let answer = try await client.query(
+                    merging: try vectors.values(0..<vectors.count), count: vectors.count, of: domain, options: options)
+                return try printer.show(answer)
             }
-            if failures > 0 { throw ExitCode(1) }
-            return
-        }
-        let questions = try VectorsArgument(npy: vectors, rows: rows, json: vector)
-        for start in stride(from: 0, to: questions.count, by: Self.vectorsPerRequest) {
-            let part = start..<min(start + Self.vectorsPerRequest, questions.count)
-            let answer = try await client.query(
-                vectors: questions.values(part), count: part.count, of: domain, options: options)
-            for (number, item) in zip(part, answer.answers) {
-                let heading = questions.count > 1 ? "vector \(questions.firstRow + number)" : nil
-                try show(item, of: answer, heading: heading, &failures)
+            try await Self.inParts(of: vectors.count) { part in
+                let answer = try await client.query(
+                    vectors: try vectors.values(part), count: part.count, of: domain, options: options)
+                try printer.show(answer) {
+                    vectors.count > 1 ? "vector \(vectors.firstRow + part.lowerBound + $0)" : nil
+                }
             }
-        }
-        if failures > 0 { throw ExitCode(1) }
-    }
-
-    private func show(
-        _ item: QueryBatchItem, of answer: QueryBatchAnswer, heading: String?, _ failures: inout Int
-    ) throws {
-        if item.error != nil { failures += 1 }
-        if let error = item.error, !connection.json {
-            let place = heading.map { "\($0): " } ?? ""
-            return StandardError.write("capstan: \(place)\(printable(error.detail)) (\(error.code))")
-        }
-        let line = AnswerLine(domain: answer.domain, revision: answer.revision, item: item)
-        try connection.show(line) { line in heading.map { "\($0)\n\(line.text)\n" } ?? line.text }
-    }
-
-    private static func question(image path: String) throws -> QueryInput {
-        do {
-            return .image(try QueryImage(data: Data(contentsOf: URL(filePath: path))).dataURI)
-        } catch let error as CocoaError {
-            throw DatastoreError(.sourceUnreadable, "\(path): cannot be read: \(error.localizedDescription)")
-        }
-    }
-}
-
-/// The answer to one vector: a `QueryAnswer`, or the error of that vector alone.
-private struct AnswerLine: Encodable {
-    let domain: String
-    let revision: Int
-    let item: QueryBatchItem
-
-    func encode(to encoder: any Swift.Encoder) throws {
-        if let error = item.error {
-            var container = encoder.container(keyedBy: CodingKeys.self)
-            try container.encode(domain, forKey: .domain)
-            try container.encode(revision, forKey: .revision)
-            try container.encode(error, forKey: .error)
         } else {
-            try QueryAnswer(
-                domain: domain, revision: revision, results: item.results ?? [], shortfall: item.shortfall,
-                prompt: item.prompt
-            ).encode(to: encoder)
+            let inputs = try inputs()
+            try await Self.inParts(of: inputs.count) { part in
+                let requests = inputs[part].map { QueryRequest(query: $0, options: options) }
+                let answer = try await client.queryBatch(requests, of: domain)
+                let texts = question.text
+                try printer.show(answer) { texts.count > 1 ? texts[part.lowerBound + $0] : nil }
+            }
         }
+        if printer.failures > 0 { throw ExitCode(1) }
     }
 
-    private enum CodingKeys: String, CodingKey {
-        case domain, revision, error
+    private func options() throws -> QueryOptions {
+        var options = try answer.options()
+        options.merge = merge.value
+        options.fusion = fusion.value
+        options.rerank = rerank.value
+        options.mmr = mmr.value
+        options.select = selection.selection
+        options.ignoreUnknownTerms = question.ignoreUnknownTerms
+        return options
     }
 
-    var text: String {
-        var parts: [String] = []
-        let results = item.results ?? []
-        if !results.isEmpty {
-            parts.append(
-                Table(
-                    heading: ["SCORE", "TEXT", "IMAGE", "ENTRY"],
-                    rows: results.map { result in
-                        [
-                            String(format: "%.4f", result.score), result.text, result.imageID ?? "-",
-                            "\(result.datastore)@\(result.version) #\(result.id)",
-                        ]
-                    },
-                    numbers: ["SCORE"]
-                ).text)
+    /// What goes as JSON: anything but vectors alone.
+    private func inputs() throws -> [QueryInput] {
+        let weights = try question.lexicalWeights()
+        var dense = try question.otherInputs()
+        if let vectors = try question.vectorsArgument() {
+            dense = try (0..<vectors.count).map {
+                .vectorBase64(QueryVectors.base64(try vectors.values($0..<$0 + 1)))
+            }
         }
-        if let shortfall = item.shortfall {
-            let reasons = shortfall.reasons.map(\.rawValue).joined(separator: ", ")
-            parts.append("\(shortfall.returned) of \(shortfall.requested) results: \(reasons)")
+        guard let weights else { return dense }
+        return dense.isEmpty ? [.lexical(weights)] : dense.map { .fused($0, weights) }
+    }
+
+    private static func inParts(of count: Int, _ body: (Range<Int>) async throws -> Void) async throws {
+        for start in stride(from: 0, to: count, by: questionsPerRequest) {
+            try await body(start..<min(start + questionsPerRequest, count))
         }
-        if let prompt = item.prompt {
-            let lines = prompt.split(separator: "\n", omittingEmptySubsequences: false)
-            parts.append("\nprompt:\n" + lines.map { printable(String($0)) }.joined(separator: "\n"))
-        }
-        return parts.joined(separator: "\n")
     }
 }

@@ -57,7 +57,7 @@ struct Settings {
         engine = EngineConfiguration(
             dataDirectory: URL(filePath: dataDirectory),
             importRoots: try config.stringArray(forKey: "import-root", default: []).map(Self.importRoot),
-            encoders: try Self.encoders(config),
+            encoders: try Self.encoders(config), rerankers: try Self.rerankers(config),
             indexReader: config.bool(forKey: "allow-index-files", default: false)
                 ? Bundle.main.executableURL : nil,
             searchThreads: try positive("threads", ProcessInfo.processInfo.activeProcessorCount),
@@ -90,14 +90,28 @@ struct Settings {
 
     /// The encoders, each with its key; keys come from the environment or the file, never from a flag that `ps` shows.
     private static func encoders(_ config: ConfigReader) throws -> [EncoderEndpoint] {
+        try servers("encoder", config) { argument, _, key in try EncoderEndpoint(argument: argument, apiKey: key) }
+    }
+
+    /// The same of rerankers, each with its model where the server wants to be told.
+    private static func rerankers(_ config: ConfigReader) throws -> [RerankerEndpoint] {
+        try servers("reranker", config) { argument, name, key in
+            try RerankerEndpoint(
+                argument: argument, model: config.string(forKey: ConfigKey(["reranker-model-\(name)"])), apiKey: key)
+        }
+    }
+
+    private static func servers<Endpoint>(
+        _ kind: String, _ config: ConfigReader, read: (_ argument: String, _ name: String, String?) throws -> Endpoint
+    ) throws -> [Endpoint] {
         var names: Set<String> = []
-        return try config.stringArray(forKey: "encoder", default: []).map { argument in
+        return try config.stringArray(forKey: ConfigKey([kind]), default: []).map { argument in
             let name = argument.split(separator: "=").first.map(String.init) ?? ""
             guard names.insert(name).inserted else {
-                throw DatastoreError(.invalidValue, "--encoder: got \(name) twice, expected each name once")
+                throw DatastoreError(.invalidValue, "--\(kind): got \(name) twice, expected each name once")
             }
-            let key = config.string(forKey: ConfigKey(["encoder-key-\(name)"]), isSecret: true)
-            return try EncoderEndpoint(argument: argument, apiKey: key)
+            let key = config.string(forKey: ConfigKey(["\(kind)-key-\(name)"]), isSecret: true)
+            return try read(argument, name, key)
         }
     }
 

@@ -22,6 +22,15 @@ struct SettingsFlags: ParsableArguments {
             valueName: "name=url"))
     var encoders: [String] = []
 
+    @Option(
+        name: .customLong("reranker"),
+        help: ArgumentHelp(
+            "A reranker that questions may name, with /rerank below URL as Jina, Cohere, vLLM and infinity have it. Its key "
+                + "is CAPSTAN_RERANKER_KEY_NAME, the model it is asked for CAPSTAN_RERANKER_MODEL_NAME, if it needs them. "
+                + "Repeatable.",
+            valueName: "name=url"))
+    var rerankers: [String] = []
+
     @Flag(
         inversion: .prefixedNo,
         help: "Whether imports may bring FAISS index files; each is read in a process of its own. (default: no)")
@@ -53,6 +62,7 @@ struct SettingsFlags: ParsableArguments {
         values["ready-file"] = readyFile.map { .string($0) }
         values["import-root"] = importRoots.isEmpty ? nil : .strings(importRoots)
         values["encoder"] = encoders.isEmpty ? nil : .strings(encoders)
+        values["reranker"] = rerankers.isEmpty ? nil : .strings(rerankers)
         values["allow-index-files"] = allowIndexFiles.map { .flag($0) }
         values["threads"] = threads.map { .integer($0) }
         values["max-body"] = maxBody.map { .integer($0) }

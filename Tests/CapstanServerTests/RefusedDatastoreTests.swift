@@ -40,10 +40,10 @@ struct RefusedDatastoreTests {
         create("no keys", #"{"name": "new", "kind": "captions"}"#, .missingField, field: "keys"),
         create(
             "keys of none", #"{"name": "new", "kind": "captions", "keys": []}"#, .invalidValue, field: "keys", "got 0",
-            "expected one"),
+            "expected 1 to 16"),
         create(
-            "two keys", #"{"name": "new", "kind": "captions", "keys": [\#(key), \#(key)]}"#, .invalidValue,
-            field: "keys", "got 2", "expected one"),
+            "one key twice", #"{"name": "new", "kind": "captions", "keys": [\#(key), \#(key)]}"#, .invalidValue,
+            field: "keys.name", "got one twice"),
         create(
             "a kind that no one knows", #"{"name": "new", "kind": "pictures", "keys": [\#(key)]}"#, .invalidValue,
             field: "kind"),

@@ -21,7 +21,7 @@ struct RefusedFieldTests {
         (#"{"query": {"vector": [1, 0, 0, 0]}, "k": "four"}"#, "k", ["got", "four"]),
         (#"{"query": {"vector": "x"}}"#, "query.vector", ["got", "array"]),
         (#"{"query": {"vector": [1, "x", 0, 0]}}"#, "query.vector[1]", ["got", "number"]),
-        (#"{"query": {"vector": [1, 0, 0, 0]}, "dedupe": "image"}"#, "dedupe", ["image", "none", "text"]),
+        (#"{"query": {"vector": [1, 0, 0, 0]}, "dedupe": "picture"}"#, "dedupe", ["picture", "none", "text", "image"]),
         (#"{"query": [1, 2]}"#, "query", ["object"]),
     ])
     func valuesOfTheWrongKindAreNamedInTheWordsOfTheAPI(_ body: String, _ field: String, _ words: [String]) async throws

@@ -56,6 +56,27 @@ struct UploadTests {
                 + "--xyz\nContent-Disposition: form-data; name=\"rows\"\n\n\(row)\n--xyz--\n",
             .invalidMultipart, field: "rows", "got this part twice", "expected it once"),
         upload(
+            "vectors of a key twice", type: multipart,
+            "--xyz\nContent-Disposition: form-data; name=\"vectors.a\"\n\nx\n"
+                + "--xyz\nContent-Disposition: form-data; name=\"vectors.a\"\n\nx\n--xyz--\n",
+            .invalidMultipart, field: "vectors.a", "got this part twice"),
+        upload(
+            "vectors of a key that cannot be", type: multipart,
+            "--xyz\nContent-Disposition: form-data; name=\"vectors.../rows\"\n\nx\n--xyz--\n", .invalidName,
+            field: "vectors.../rows", "../rows"),
+        upload(
+            "vectors of a key without a name", type: multipart,
+            "--xyz\nContent-Disposition: form-data; name=\"vectors.\"\n\nx\n--xyz--\n", .invalidName,
+            field: "vectors."),
+        upload(
+            "too many parts of vectors", type: multipart,
+            (0..<65).map { "--xyz\nContent-Disposition: form-data; name=\"vectors.k\($0)\"\n\nx\n" }.joined()
+                + "--xyz--\n",
+            .invalidMultipart, field: "vectors.k64", "64 parts"),
+        upload(
+            "a pooling that is none", type: "application/x-ndjson", row, options: "?pool=max", .invalidValue,
+            field: "pool", #"got "max""#, "none, mean"),
+        upload(
             "vectors without rows", type: multipart,
             "--xyz\nContent-Disposition: form-data; name=\"vectors\"\n\nx\n--xyz--\n", .missingField, field: "rows",
             "required"),
@@ -111,6 +132,7 @@ struct UploadTests {
         ("parts", .multipart([("rows", bare), ("vectors", vectors)]), 2),
         ("parts, vectors first", .multipart([("vectors", vectors), ("rows", bare)]), 2),
         ("parts, rows gzip", .multipart([("rows", gzip(bare)), ("vectors", vectors)]), 2),
+        ("parts, vectors of a key by its name", .multipart([("rows", bare), ("vectors.text", vectors)]), 2),
         ("a part of rows that carry their vectors", .multipart([("rows", rows)]), 4),
         (
             "a quoted boundary",

@@ -82,12 +82,45 @@ struct WireSchemaTests {
 
     @Test(arguments: [
         QueryInput.vector([0.5, -1]), .vectorBase64("AAAAPwAAgL8="), .vectors([0.5, -1, 2, 3], count: 2),
-        .text("a dog"), .image("iVBORw0KGgo="),
+        .text("a dog"), .image("iVBORw0KGgo="), .entry(EntryReference(id: 7)),
+        .entry(EntryReference(externalID: "e", datastore: "d")), .lexical(.words(["dog": 1.5])),
+        .lexical(.numbers(SparseVector(ascending: [3], values: [1]))), .fused(.vector([0.5, 1]), .words(["dog": 1])),
+        .terms(
+            WeightedSum(
+                terms: [
+                    WeightedTerm(.vector([1, 2])), WeightedTerm(weight: -0.5, .text("a")),
+                    WeightedTerm(weight: 2, .entry(EntryReference(externalID: "e"))),
+                    WeightedTerm(.image("iVBORw0KGgo=")), WeightedTerm(.vectorBase64("AAAAPwAAgL8=")),
+                ], normaliseTerms: true)),
     ])
     func everyFormOfAQuestionFitsItsSchema(_ input: QueryInput) throws {
         let document = try OpenAPI.document()
         let value = try JSONValue(encoding: input)
         #expect(document.schemas.faults(of: value, document.schema("QueryInput"), at: "query").isEmpty)
+    }
+
+    @Test(arguments: [
+        Dedupe.none, .text, .image, Dedupe(similarity: 0.5), Dedupe(text: true, image: true, similarity: 0.5),
+    ])
+    func everyFormOfDedupeFitsItsSchema(_ dedupe: Dedupe) throws {
+        let document = try OpenAPI.document()
+        let value = try JSONValue(encoding: dedupe)
+        if case .object = value {
+            #expect(document.schemas.faults(of: value, document.schema("Dedupe"), at: "dedupe").isEmpty)
+        }
+        #expect(try WireJSON.decode(Dedupe.self, from: WireJSON.encode(dedupe)) == dedupe)
+    }
+
+    @Test(arguments: [
+        ScoreCandidates.texts(["a"]), .vectors([1, 2, 3, 4], count: 2), .vectorsBase64(["AAAAPwAAgL8="]),
+    ])
+    func everyFormOfCandidatesFitsItsSchema(_ candidates: ScoreCandidates) throws {
+        let document = try OpenAPI.document()
+        let request = ScoreRequest(
+            query: .vector([1, 2]), domain: "d", using: "text", candidates: candidates, temperature: 0.5)
+        let value = try JSONValue(encoding: request)
+        #expect(document.schemas.faults(of: value, document.schema("ScoreRequest"), at: "score").isEmpty)
+        #expect(try WireJSON.decode(ScoreRequest.self, from: WireJSON.encode(request)) == request)
     }
 
     @Test(arguments: [
@@ -98,9 +131,10 @@ struct WireSchemaTests {
         ("JobState", JobState.allCases.map(\.rawValue)),
         ("ImportFormat", ImportFormat.allCases.map(\.rawValue)),
         ("CaptionText", CaptionText.allCases.map(\.rawValue)),
+        ("VectorPooling", VectorPooling.allCases.map(\.rawValue)),
         ("VectorOrigin", [VectorOrigin.rows, .file, .index, .encoder].map(\.rawValue)),
-        ("JobKind", [JobKind.import, .build].map(\.rawValue)),
-        ("JobPhase", [JobPhase.waiting, .reading, .building, .publishing, .done].map(\.rawValue)),
+        ("JobKind", [JobKind.import, .build, .filter, .dump].map(\.rawValue)),
+        ("JobPhase", [JobPhase.waiting, .reading, .building, .publishing, .answering, .done].map(\.rawValue)),
         ("VersionState", [VersionState.ready, .damaged].map(\.rawValue)),
         ("RevisionReason", [RevisionReason.set, .follow, .rollback].map(\.rawValue)),
         ("ReadinessState", [Readiness.State.loading, .ready, .stopping].map(\.rawValue)),
@@ -113,8 +147,9 @@ struct WireSchemaTests {
         let checked = try Set(Sent.all.map(\.schema) + Received.all.map(\.schema)).union([
             // Values of the tests above.
             "QueryInput", "DatastoreKind", "Origin", "Metric", "Dedupe", "ShortfallReason", "JobState", "JobKind",
-            "JobPhase", "ImportFormat", "CaptionText", "VectorOrigin", "VersionState", "RevisionReason",
-            "ReadinessState", "ErrorCode",
+            "JobPhase", "ImportFormat", "CaptionText", "VectorPooling", "VectorOrigin", "VersionState",
+            "RevisionReason", "ReadinessState", "ErrorCode", "WeightedTerm", "EntryReference", "LexicalWeights",
+            "ScoreRequest",
             // Held against real answers and rows only.
             "Liveness", "ImportRow", "ResourceName", "Vector",
         ])
@@ -131,12 +166,20 @@ extension WireSchemaTests.Sent {
             let fullEntry = EntryFields(
                 externalID: "e", text: "t", imageID: "i", origin: .web, lang: "en", source: "s",
                 payload: .object(["a": .integer(1)]))
-            let result = QueryResult(entry: Entry(id: 1, fields: fullEntry), score: 0.5, datastore: "d", version: 1)
+            var result = QueryResult(entry: Entry(id: 1, fields: fullEntry), score: 0.5, datastore: "d", version: 1)
+            let term = TermShare(term: "dog", index: 7, weight: 0.5, share: 1)
+            result.rankScore = 0.25
+            result.scores = ["text": 0.5]
+            result.pending = true
+            result.name = "n"
+            result.vector = 0
+            result.terms = [term]
             let leastResult = QueryResult(
                 entry: Entry(id: 1, fields: EntryFields(text: "t")), score: 0.5, datastore: "d", version: 1)
             let shortfall = Shortfall(requested: 2, returned: 1, reasons: ShortfallReason.allCases)
             let answer = QueryAnswer(
-                domain: "d", revision: 1, results: [result], shortfall: shortfall, prompt: "p")
+                domain: "d", revision: 1, results: [result], shortfall: shortfall, prompt: "p", names: ["n"],
+                joined: "n", notes: ["n"])
             let leastAnswer = QueryAnswer(
                 domain: "d", revision: 1, results: [leastResult], shortfall: nil, prompt: nil)
             let problem = Problem(
@@ -149,8 +192,9 @@ extension WireSchemaTests.Sent {
             leastItem.error = nil
             let domain = DomainInfo(
                 domain: "d", revision: 2, reason: .rollback, restoredRevision: 1, createdAt: date,
-                datastores: [BoundDatastore(name: "d", version: 1, followsLatest: true)],
-                defaults: QueryDefaults(k: 4, minScore: 0.5, dedupe: .text))
+                datastores: [BoundDatastore(name: "d", version: 1, followsLatest: true, limit: 2, weight: 0.5)],
+                defaults: QueryDefaults(
+                    k: 4, minScore: 0.5, dedupe: .text, includePending: true, template: "||"))
             let leastDomain = DomainInfo(
                 domain: "d", revision: 1, reason: .set, restoredRevision: nil, createdAt: date, datastores: [],
                 defaults: QueryDefaults())
@@ -172,11 +216,23 @@ extension WireSchemaTests.Sent {
                 format: .coco, vectors: .encoder, dim: 4, dryRun: true, entries: 1, diskBytes: 1, memoryBytes: 1,
                 notes: ["n"])
             let failure = JobFailure(code: ErrorCode.gzipCorrupt.rawValue, detail: "d")
+            let example = FilterReport.Example(entry: Entry(id: 1, fields: fullEntry), score: 0.5)
+            let filtered = FilterReport(
+                kept: 1, dropped: 1, unscored: 1, origins: ["web": .init(kept: 1, dropped: 1)],
+                histogram: .init(low: -1, high: 1, counts: [1, 2]), droppedExamples: [example],
+                keptExamples: [example], dryRun: true)
+            let dumped = DumpReport(revision: 1, images: 2, short: 1)
+            let scored = CandidateScore(index: 0, text: "t", cosine: 0.5, probability: 1)
+            let leastScored = CandidateScore(index: 0, cosine: 0.5, probability: 1)
+            let scores = ScoreAnswer(scores: [scored], order: [0], best: scored, temperature: 0.5)
+            let change = EntryChange(outcome: .rejected, id: 1, externalID: "e", error: failure)
+            var keyOfAll = key
+            keyOfAll.pruning = SparsePruning(threshold: 0.5, top: 3)
             let job = JobInfo(
                 id: "j", kind: .import, datastore: "d", state: .failed, phase: .reading, counts: JobCounts(),
                 rejectedByCode: ["missing_text": 1], progress: progress, submittedBy: "s", resumed: 1,
                 cancelRequested: true, report: report, version: 1, error: failure, createdAt: date, startedAt: date,
-                finishedAt: date)
+                finishedAt: date, domain: "d", filterReport: filtered, dumpReport: dumped)
             let leastJob = JobInfo(
                 id: "j", kind: .build, datastore: "d", state: .queued, phase: .waiting, counts: JobCounts(),
                 version: nil, error: nil, createdAt: date, startedAt: nil, finishedAt: nil)
@@ -188,6 +244,18 @@ extension WireSchemaTests.Sent {
                 damagedVersions: ["d@1"], recovery: ["r"])
             return [
                 try Self("QueryResult", full: result, least: leastResult),
+                try Self("TermShare", full: term, least: TermShare(term: nil, index: 0, weight: 1, share: 1)),
+                try Self("CandidateScore", full: scored, least: leastScored),
+                try Self("ScoreAnswer", full: scores, least: scores),
+                try Self("FilterReport", full: filtered, least: filtered),
+                try Self(
+                    "FilterExample", full: example,
+                    least: FilterReport.Example(entry: Entry(id: 1, fields: EntryFields(text: "t")), score: nil)),
+                try Self("DumpReport", full: dumped, least: dumped),
+                try Self("EntryChange", full: change, least: EntryChange(outcome: .accepted, id: nil, externalID: nil)),
+                try Self(
+                    "EntryChanges", full: EntryChanges(entries: [change], counts: JobCounts(), pendingChanges: 1),
+                    least: EntryChanges(entries: [], counts: JobCounts(), pendingChanges: 0)),
                 try Self("Shortfall", full: shortfall, least: shortfall),
                 try Self("QueryAnswer", full: answer, least: leastAnswer),
                 try Self("QueryBatchItem", full: fullItem, least: leastItem),
@@ -197,13 +265,13 @@ extension WireSchemaTests.Sent {
                 try Self("Problem", full: problem, least: leastProblem),
                 try Self("FieldError", full: problem.errors[0], least: problem.errors[0]),
                 try Self("DomainInfo", full: domain, least: leastDomain),
-                try Self("BoundDatastore", full: domain.datastores[0], least: domain.datastores[0]),
+                try Self("BoundDatastore", full: domain.datastores[0], 
+                    least: BoundDatastore(name: "d", version: 1, followsLatest: false)),
                 try Self("QueryDefaults", full: domain.defaults, least: leastDomain.defaults),
                 try Self(
                     "DomainPage", full: Page(items: [domain], nextCursor: "c"),
                     least: Page<DomainInfo>(items: [], nextCursor: nil)),
                 try Self("DatastoreInfo", full: datastore, least: leastDatastore),
-                try Self("KeySpec", full: key, least: leastDatastore.keys[0]),
                 try Self("Encoder", full: encoder, least: Encoder(model: "m")),
                 try Self(
                     "DatastorePage", full: Page(items: [datastore], nextCursor: "c"),
@@ -238,36 +306,63 @@ extension WireSchemaTests.Received {
         get throws {
             let encoder = Encoder(model: "m", revision: "r", preprocessing: "p", endpoint: "e")
             let key = KeySpec(name: "text", dim: 4, metric: .cosine, encoder: encoder)
+            let rerank = Rerank(reranker: "r", query: "q", fetch: 8)
+            let mmr = MMR(lambda: 0.5, fetch: 8)
             let question = QueryRequest(
                 query: .vector([0.5, 1]),
-                options: QueryOptions(k: 4, excludeImageIDs: ["i"], dedupe: .text, minScore: 0.5, prompt: true))
-            let defaults = QueryDefaults(k: 4, minScore: 0.5, dedupe: Dedupe.none)
+                options: QueryOptions(
+                    k: 4, using: "text", excludeImageIDs: ["i"], dedupe: .text, minScore: 0.5, includePending: true,
+                    merge: VectorMerge(), fusion: Fusion(), rerank: rerank, mmr: mmr, select: Selection(),
+                    prompt: true, template: "||", ignoreUnknownTerms: true))
+            let defaults = QueryDefaults(
+                k: 4, minScore: 0.5, dedupe: Dedupe.none, includePending: false, template: "||")
+            var keyOfAll = key
+            keyOfAll.pruning = SparsePruning(threshold: 0.5, top: 3)
             let options = ImportOptions(
                 build: false, strict: true, dryRun: true, format: .karpathy, splits: ["train"], captionText: .tokens,
-                columns: ["text": "1"], header: true, origin: .web, lang: "en", source: "s",
+                columns: ["text": "1"], header: true, pool: .mean, origin: .web, lang: "en",
+                source: "s",
                 filters: ImportFilters(
                     maxWords: 25, maxTokens: 25, minLetters: 2, languages: ["en"], dropDuplicates: true))
             return [
                 try Self("QueryRequest", full: question),
+                try Self("VectorMerge", full: VectorMerge(perVector: 5, limit: 6, separator: ", ")),
+                try Self(
+                    "Fusion",
+                    full: Fusion(method: .sum, denseWeight: 0.5, lexicalWeight: 0.25, constant: 3, depth: 7)),
+                try Self("Rerank", full: rerank),
+                try Self("MMR", full: mmr),
+                try Self("Selection", full: Selection(method: .sample, from: 9, order: .permute, seed: 3)),
+                try Self(
+                    "DumpOptions",
+                    full: DumpOptions(
+                        k: 4, using: "text", excludeOwnImage: false, dedupe: .image, minScore: 0.5, mmr: mmr,
+                        select: Selection())),
+                try Self(
+                    "FilterRequest",
+                    full: FilterRequest(
+                        score: .keys("a", "b"), threshold: 0.5, thresholds: ["web": 0.25], unscored: .drop,
+                        examples: 3, dryRun: true)),
                 try Self("QueryBatchRequest", full: QueryBatchRequest(queries: [question])),
                 try Self("QueryDefaults", full: defaults),
                 try Self(
                     "SetDomainRequest",
-                    full: SetDomainRequest(datastores: [DatastoreBinding(name: "d", version: 1)], defaults: defaults)),
-                try Self("DatastoreBinding", full: DatastoreBinding(name: "d", version: 1)),
-                try Self("DatastoreBinding", full: DatastoreBinding(name: "d")),
+                    full: SetDomainRequest(datastores: [DatastoreBinding(name: "d", version: 1, limit: 2, weight: 0.5)], defaults: defaults)),
+                try Self("DatastoreBinding", full: DatastoreBinding(name: "d", version: 1, limit: 2, weight: 0.5)),
+                try Self("DatastoreBinding", full: DatastoreBinding(name: "d", limit: 2, weight: 0.5)),
                 try Self("RollbackRequest", full: RollbackRequest(to: 1)),
                 try Self(
                     "CreateDatastoreRequest",
                     full: CreateDatastoreRequest(
                         name: "d", kind: .captions, keys: [key], description: "d", licence: "l")),
                 try Self("UpdateDatastoreRequest", full: UpdateDatastoreRequest(description: "d", licence: "l")),
-                try Self("KeySpec", full: key, isStrict: false),
+                try Self("KeySpec", full: keyOfAll, isStrict: false),
+                try Self("SparsePruning", full: keyOfAll.pruning, isStrict: false),
                 try Self("Encoder", full: encoder, isStrict: false),
                 try Self(
                     "ImportRequest",
                     full: ImportRequest(
-                        rowsPath: "r", vectorsPath: "v", options: options)),
+                        rowsPath: "r", vectorsPath: "v", vectorsPaths: ["image": "w"], options: options)),
             ]
         }
     }

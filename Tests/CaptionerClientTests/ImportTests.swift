@@ -72,6 +72,46 @@ struct ImportTests {
         }
     }
 
+    @Test func vectorsOfEachKeyGoAsPartsOfTheirOwn() async throws {
+        try await withFolder { folder in
+            let files = Dictionary(
+                uniqueKeysWithValues: ["rows", "text", "image", "a.b"].map { ($0, folder.appending(path: $0)) })
+            for (name, file) in files { try Data(name.utf8).write(to: file) }
+            let rows = try #require(files["rows"])
+            try await FakeDaemon.with(
+                .answer(202, json: JobInfo.example(.queued)), .answer(202, json: JobInfo.example(.queued))
+            ) { client, daemon in
+                let others = files.filter { $0.key != "rows" && $0.key != "text" }
+                let options = ImportOptions(pool: .mean)
+                _ = try await client.importRows(
+                    file: rows, vectors: files["text"], keyVectors: others, into: "coco", options: options)
+                _ = try await client.importRows(file: rows, keyVectors: others, into: "coco")
+                let bodies = daemon.requests.map { String(buffer: $0.body) }
+                let header = /; name="([^"]*)"; filename="([^"]*)"/
+                let parts = bodies.map { $0.matches(of: header).map { [String($0.1), String($0.2)] } }
+                let named = [["vectors.a.b", "a.b"], ["vectors.image", "image"]]
+                #expect(parts.first == [["rows", "rows"], ["vectors", "text"]] + named)
+                #expect(parts.last == [["rows", "rows"]] + named)
+                #expect(daemon.requests.first?.head.uri.hasSuffix("?build=true&strict=false&pool=mean") == true)
+            }
+        }
+    }
+
+    @Test func namesOfKeysAreCheckedBeforeAnythingIsSent() async throws {
+        try await withFolder { folder in
+            let file = folder.appending(path: "rows")
+            try Data().write(to: file)
+            try await FakeDaemon.with { client, daemon in
+                for name in ["", "a/b", "a\"b", "a\r\nb"] {
+                    await #expect(throws: CaptionerError.self) {
+                        try await client.importRows(file: file, keyVectors: [name: file], into: "coco")
+                    }
+                }
+                #expect(daemon.requests.isEmpty)
+            }
+        }
+    }
+
     @Test func emptyFileIsSent() async throws {
         try await withFolder { folder in
             let file = folder.appending(path: "empty")

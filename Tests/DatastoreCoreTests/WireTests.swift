@@ -71,7 +71,7 @@ struct WireTests {
         Refused(#"{"query": {"vector": [1]}, "K": 4}"#, .unknownField, "K"),
         Refused(#"{"query": {"vector": [1]}, "k": "4"}"#, .invalidValue, "k"),
         Refused(#"{"query": {"vector": [1]}, "prompt": 1}"#, .invalidValue, "prompt"),
-        Refused(#"{"query": {"vector": [1]}, "dedupe": "image"}"#, .invalidValue, "dedupe"),
+        Refused(#"{"query": {"vector": [1]}, "dedupe": "picture"}"#, .invalidValue, "dedupe"),
         Refused(#"{"query": {"vector": [1]}, "exclude": {"images": []}}"#, .unknownField, "exclude.images"),
         Refused(#"{"query": {"vector": [1]}, "exclude": {"image_ids": [1]}}"#, .invalidValue, "exclude.image_ids[0]"),
         Refused(#"{"query": {"vector": [NaN]}}"#, .invalidJSON, nil),
@@ -130,7 +130,8 @@ struct WireTests {
         #expect(
             try json(answer)
                 == #"{"domain":"d","prompt":"a/b\n","results":[],"revision":1,"shortfall":{"reasons":["too_few_entries","#
-                + #""min_score","filter","excluded","deduplicated"],"requested":4,"returned":0}}"#)
+                + #""min_score","filter","excluded","deduplicated","limited","no_shared_term"],"requested":4,"#
+                + #""returned":0}}"#)
         #expect(try decode(QueryAnswer.self, json(answer)) == answer)
     }
 
@@ -228,8 +229,8 @@ struct WireTests {
             datastores: [BoundDatastore(name: "a", version: 1, followsLatest: false)], defaults: QueryDefaults())
         #expect(
             try json(info)
-                == #"{"created_at":"2025-06-15T15:06:40Z","datastores":[{"follows_latest":false,"name":"a","version":1}],"#
-                + #""defaults":{},"domain":"d","reason":"rollback","restored_revision":1,"revision":2}"#)
+                == #"{"created_at":"2025-06-15T15:06:40Z","datastores":[{"follows_latest":false,"name":"a","version":1,"#
+                + #""weight":1}],"defaults":{},"domain":"d","reason":"rollback","restored_revision":1,"revision":2}"#)
         #expect(try decode(DomainInfo.self, json(info)) == info)
     }
 
@@ -270,7 +271,7 @@ struct WireTests {
             licence: "CC0-1.0")
         #expect(
             try json(request)
-                == #"{"keys":[{"dim":384,"encoder":{"model":"m","revision":"r"},"metric":"ip","name":"text"}],"#
+                == #"{"keys":[{"dim":384,"encoder":{"model":"m","revision":"r"},"kind":"dense","metric":"ip","name":"text"}],"#
                 + #""kind":"names","licence":"CC0-1.0","name":"coco"}"#)
         #expect(try decode(CreateDatastoreRequest.self, json(request)) == request)
         expectError(.invalidValue) {

@@ -222,6 +222,25 @@ struct CatalogJobTests {
         #expect(try submit("c", key: "k", "another").id == "b")
     }
 
+    @Test(arguments: [
+        (#"{"importUpload":{"rows":"rows","vectors":"vectors","options":{}}}"#, "vectors"),
+        (#"{"importUpload":{"rows":"rows","options":{"build":true,"strict":false}}}"#, nil),
+    ])
+    func requestsOfEarlierReleasesAreRead(json: String, vectors: String?) throws {
+        let request = try WireJSON.decode(JobRequest.self, from: Data(json.utf8))
+        #expect(request == .importUpload(rows: "rows", vectors: vectors, options: ImportOptions()))
+        let paths = try WireJSON.decode(
+            JobRequest.self, from: Data(json.replacing("importUpload", with: "importPaths").utf8))
+        #expect(paths == .importPaths(rows: "rows", vectors: vectors, options: ImportOptions()))
+    }
+
+    @Test func vectorsOfSeveralKeysAreKeptWithTheRequest() throws {
+        let request = JobRequest.importPaths(
+            rows: "r", vectors: nil, keyVectors: ["image": "i.npy", "a.b": "/x"], options: ImportOptions(pool: .mean))
+        _ = try catalog.createJob(id: "j", datastore: "d", request: request, at: moment)
+        #expect(try catalog.request(ofJob: "j") == request)
+    }
+
     @Test func aJobThatIsNotThereIsNotCancelled() {
         expectError(.unknownJob) { try catalog.cancel(job: "none", at: moment) }
     }

@@ -160,21 +160,52 @@ struct PendingChangesTests {
         try put([change("half", vector: halves, isHalf: true), change("full", vector: floats)], job: "one")
         let found = try entries()
         #expect(found[0].vector.map(\.bitPattern) == halves.map(\.bitPattern))
-        #expect(found[0].isHalfPrecision)
+        #expect(found[0].vectors[0].isHalfPrecision)
         #expect(found[1].vector.map(\.bitPattern) == floats.map(\.bitPattern))
-        #expect(!found[1].isHalfPrecision)
+        #expect(!found[1].vectors[0].isHalfPrecision)
     }
 
-    @Test func halfPrecisionHoldsWhenEveryChangeIsHalf() throws {
-        #expect(try pending.isHalfPrecision(through: .max))
+    @Test func layoutsTellWhichChangesAreHalf() throws {
+        func halves(through sequence: Int64) throws -> Set<Bool> {
+            Set(
+                try pending.layouts(through: sequence).map { layout in
+                    if case .dense(_, half: true) = layout.parts.first { true } else { false }
+                })
+        }
+        #expect(try halves(through: Int64.max).isEmpty)
         try put([change("a", isHalf: true)], job: "one")
         let half = try pending.lastSequence()
-        #expect(try pending.isHalfPrecision(through: half))
+        #expect(try halves(through: half) == [true])
         try put([change("b", isHalf: false)], job: "two")
-        #expect(try pending.isHalfPrecision(through: half))
-        #expect(try !pending.isHalfPrecision(through: pending.lastSequence()))
+        #expect(try halves(through: half) == [true])
+        #expect(try halves(through: pending.lastSequence()) == [true, false])
         try pending.consume(through: pending.lastSequence())
-        #expect(try pending.isHalfPrecision(through: .max))
+        #expect(try halves(through: Int64.max).isEmpty)
+    }
+
+    @Test func vectorsOfSeveralKeysComeBackExactly() throws {
+        let sparse = try SparseVector(indices: [0, 7, 1 << 24 - 1], values: [0.5, -1e-30, 3])
+        let vectors = [
+            PendingVector(.dense([1, -2, 65504]), isHalfPrecision: true), PendingVector(.sparse(sparse), isHalfPrecision: false),
+            PendingVector(.dense([.pi, 1e-20]), isHalfPrecision: false),
+            PendingVector(.sparse(.empty), isHalfPrecision: false),
+        ]
+        let entry = PendingEntry(entry: Entry(id: 0, fields: EntryFields(externalID: "a", text: "a")), vectors: vectors)
+        try put([entry, entry], job: "one")
+        for found in try entries() { #expect(found.vectors == vectors) }
+        #expect(try pending.layouts(through: .max) == [PendingLayout(vectors)])
+    }
+
+    @Test func anExternalIDThatAnotherBatchTookMeanwhileKeepsItsEntry() throws {
+        try pending.begin(job: "long")
+        try pending.stage([change("of the long one", externalID: "x")], job: "long")
+        try put([change("of the short one", externalID: "x")], job: "short")
+        let id = try pending.entries(externalIDs: ["x"])["x"]?.entry.id
+        try pending.commit(job: "long")
+        let found = try entries()
+        #expect(found.map(\.entry.id) == [id])
+        // What was written later counts, whenever its batch was committed.
+        #expect(found.map(\.entry.fields.text) == ["of the short one"])
     }
 
     @Test func everyFieldComesBack() throws {
@@ -320,7 +351,7 @@ struct PendingChangesTests {
         }
         let first = try PendingChanges(url)
         #expect(try entries(of: first).map(\.vector) == [[1, 2], [3, 4]])
-        #expect(try entries(of: first).map(\.isHalfPrecision) == [false, true])
+        #expect(try entries(of: first).map(\.vectors[0].isHalfPrecision) == [false, true])
         try first.close()
     }
 

@@ -382,7 +382,7 @@ struct ImportJobTests {
             try Self.npy(rows).write(to: vectorsFile)
             let job = try await engine.ended(
                 engine.submitUpload(
-                    job: id, datastore: "d", rows: rowsFile, vectors: vectorsFile, digests: [],
+                    job: id, datastore: "d", rows: rowsFile, vectors: ["": vectorsFile], digests: [],
                     options: ImportOptions()))
             #expect(job.id == id)
             #expect(job.state == .succeeded)

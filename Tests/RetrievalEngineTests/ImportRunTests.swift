@@ -32,9 +32,9 @@ struct ImportRunTests {
         let id = VersionID(datastore: "d", number: version)
         let folder = try VersionFolder(verifying: harness.directory.version(id), id: id, manifestSHA256: nil)
         let open = try OpenVersion(folder)
-        let ids = open.key.vectors.ids.map { $0 }
+        let ids = open.ids.map { $0 }
         return try zip(ids.indices, open.entries.entries(ids)).map { row, entry in
-            "\(entry.id) \(entry.fields) \(open.key.vectors.vector(row: row))"
+            "\(entry.id) \(entry.fields) \(open.vectors(row: row))"
         }
     }
 
@@ -414,7 +414,7 @@ struct ImportRunTests {
                 let file = try await engine.stageUpload(job: job, datastore: "d").appending(path: "rows")
                 try rows.write(to: file)
                 return try await engine.submitUpload(
-                    job: job, datastore: "d", rows: file, vectors: nil, digests: [FileDigest.of(file).sha256],
+                    job: job, datastore: "d", rows: file, vectors: [:], digests: [FileDigest.of(file).sha256],
                     options: ImportOptions(), idempotencyKey: key)
             }
             let rows = try TestRow.ndjson(TestRow.several(5, seed: 1))

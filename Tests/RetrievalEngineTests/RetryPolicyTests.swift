@@ -20,13 +20,13 @@ struct RetryPolicyTests {
     }
 
     @Test func retryAfterIsSecondsOrADate() throws {
-        #expect(EncoderClient.pause(retryAfter: "12") == .seconds(12))
-        #expect(EncoderClient.pause(retryAfter: "0.5") == .milliseconds(500))
-        #expect(EncoderClient.pause(retryAfter: "-3") == .zero)
-        #expect(EncoderClient.pause(retryAfter: "soon") == nil)
-        #expect(EncoderClient.pause(retryAfter: "nan") == nil)
-        #expect(EncoderClient.pause(retryAfter: "Wed, 21 Oct 2015 07:28:00 GMT") == .zero)
-        let later = try #require(EncoderClient.pause(retryAfter: "Fri, 21 Oct 2095 07:28:00 GMT"))
+        #expect(ModelServerClient.pause(retryAfter: "12") == .seconds(12))
+        #expect(ModelServerClient.pause(retryAfter: "0.5") == .milliseconds(500))
+        #expect(ModelServerClient.pause(retryAfter: "-3") == .zero)
+        #expect(ModelServerClient.pause(retryAfter: "soon") == nil)
+        #expect(ModelServerClient.pause(retryAfter: "nan") == nil)
+        #expect(ModelServerClient.pause(retryAfter: "Wed, 21 Oct 2015 07:28:00 GMT") == .zero)
+        let later = try #require(ModelServerClient.pause(retryAfter: "Fri, 21 Oct 2095 07:28:00 GMT"))
         #expect(later > .seconds(86_400))
     }
 }

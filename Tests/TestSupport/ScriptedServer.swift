@@ -1,4 +1,5 @@
 package import DatastoreCore
+package import Foundation
 package import NIOCore
 package import NIOHTTP1
 import NIOPosix
@@ -20,6 +21,10 @@ package final class ScriptedServer: Sendable {
         package var head: HTTPRequestHead
         package var body = ByteBuffer()
         package var text: String { String(buffer: body) }
+        package var bytes: Data { Data(body.readableBytesView) }
+        package var method: String { head.method.rawValue }
+        package var uri: String { head.uri }
+        package var contentType: String? { head.headers.first(name: "Content-Type") }
     }
 
     private struct State {

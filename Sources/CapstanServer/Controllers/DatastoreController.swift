@@ -18,6 +18,7 @@ struct DatastoreController {
         group.get("{datastore}/versions", use: versions)
         group.post("{datastore}/versions", use: build)
         group.get("{datastore}/versions/{version}", use: version)
+        group.post("{datastore}/filters", use: filter)
     }
 
     @Sendable func list(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
@@ -58,6 +59,12 @@ struct DatastoreController {
         try .accepted(
             try await engine.submitBuild(
                 of: context.parameters.require("datastore"), by: request.submitter))
+    }
+
+    @Sendable func filter(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
+        let body = try await request.json(FilterRequest.self, upTo: bodyLimit)
+        return try .accepted(
+            try await engine.submitFilter(body, of: context.parameters.require("datastore"), by: request.submitter))
     }
 
     @Sendable func version(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {

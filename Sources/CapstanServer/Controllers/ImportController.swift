@@ -55,7 +55,7 @@ struct ImportController {
     ]
 
     private static let expectedTypes =
-        "\(rowTypes.sorted().joined(separator: ", ")) (the rows), multipart/form-data (parts rows and vectors) "
+        "\(rowTypes.sorted().joined(separator: ", ")) (the rows), multipart/form-data (parts rows, vectors and vectors.KEY) "
         + "or application/json (paths below an import root)"
 }
 
@@ -71,7 +71,7 @@ extension Request {
 extension ImportOptions {
     /// The options of an upload, in its query string; a list is given by repeating the option.
     static let parameters: Set<String> = [
-        "build", "strict", "dry_run", "format", "splits", "caption_text", "columns", "header",
+        "build", "strict", "dry_run", "format", "splits", "caption_text", "columns", "header", "pool",
         "origin", "lang", "source", "max_words", "max_tokens", "min_letters", "languages", "drop_duplicates",
     ]
 
@@ -94,7 +94,7 @@ extension ImportOptions {
             build: try parameters.flag("build") ?? true, strict: try parameters.flag("strict") ?? false,
             dryRun: try parameters.flag("dry_run") ?? false, format: try choice("format") ?? .auto,
             splits: parameters.strings("splits"), captionText: try choice("caption_text") ?? .raw, columns: columns,
-            header: try parameters.flag("header"), origin: try choice("origin"),
+            header: try parameters.flag("header"), pool: try choice("pool") ?? .none, origin: try choice("origin"),
             lang: parameters.strings("lang").last, source: parameters.strings("source").last,
             filters: ImportFilters(
                 maxWords: try parameters.integer("max_words"), maxTokens: try parameters.integer("max_tokens"),

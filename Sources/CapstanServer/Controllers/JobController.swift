@@ -17,6 +17,7 @@ struct JobController {
         group.delete("{job}", use: cancel)
         group.get("{job}/events", use: events)
         group.get("{job}/rejects", use: rejects)
+        group.get("{job}/output", use: output)
     }
 
     @Sendable func list(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
@@ -88,6 +89,16 @@ struct JobController {
         buffer.writeBytes(try WireJSON.encode(job))
         buffer.writeString("\n\n")
         return buffer
+    }
+
+    /// What a dump or a filter has made.
+    @Sendable func output(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
+        let id = try context.parameters.require("job")
+        let kind = try await engine.job(id).kind
+        let file = try await engine.output(ofJob: id)
+        return Response(
+            status: .ok, headers: [.contentType: kind == .dump ? "application/json" : "application/x-ndjson"],
+            body: try await FileIO().loadFile(path: file.path, context: context))
     }
 
     @Sendable func rejects(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {

@@ -20,11 +20,18 @@ struct QueryController {
         if request.mediaType == "application/octet-stream" { return try await raw(request, domain) }
         _ = try QueryParameters(request, allowed: [])
         let question = try await request.json(QueryRequest.self, upTo: bodyLimit)
-        if case .vectors = question.query {
+        if case .vectors = question.query, question.options.merge == nil {
             return try .json(
-                try await engine.answers(try question.query.flat(), of: domain, options: question.options))
+                try await engine.answers(vectors(question.query), of: domain, options: question.options))
         }
         return try .json(try await engine.answer(question, of: domain))
+    }
+
+    private func vectors(_ input: QueryInput) throws -> QueryVectors {
+        guard case .vectors(let values, let count) = input else {
+            throw DatastoreError.field(.invalidValue, "query", "expected vectors")
+        }
+        return try QueryVectors(values: values, count: count, field: "query.vectors")
     }
 
     @Sendable func batch(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
@@ -38,21 +45,73 @@ struct QueryController {
 
     /// Little-endian floats as they lie in memory; options in the query string.
     private func raw(_ request: Request, _ domain: String) async throws -> Response {
-        let parameters = try QueryParameters(
-            request, allowed: ["k", "exclude_image_id", "dedupe", "min_score", "prompt", "count"])
-        let options = QueryOptions(
-            k: try parameters.integer("k"), excludeImageIDs: parameters.strings("exclude_image_id"),
-            dedupe: try parameters.value("dedupe", Dedupe.forms) { Dedupe(rawValue: $0) },
-            minScore: try parameters.value("min_score", "a finite number") {
-                Float($0).flatMap { $0.isFinite ? $0 : nil }
-            },
-            prompt: try parameters.flag("prompt") ?? false)
+        let parameters = try QueryParameters(request, allowed: QueryOptions.parameters.union(["count"]))
+        let options = try QueryOptions(parameters)
         let count = try parameters.integer("count")
         let body = try await request.bytes(upTo: bodyLimit)
         let vectors = try body.withUnsafeReadableBytes {
             try QueryVectors(littleEndian: $0, count: count ?? 1, field: "body")
         }
+        if let merge = options.merge {
+            return try .json(try await engine.merged(vectors, merge, of: domain, options: options))
+        }
         if count != nil { return try .json(try await engine.answers(vectors, of: domain, options: options)) }
         return try .json(try await engine.answer(vectors, of: domain, options: options))
+    }
+}
+
+extension QueryOptions {
+    /// The options of a raw question, in its query string.
+    static let parameters: Set<String> = [
+        "k", "using", "exclude_image_id", "dedupe", "min_score", "include_pending", "merge", "per_vector", "limit",
+        "separator", "mmr", "mmr_fetch", "select", "select_from", "order", "seed", "prompt", "template",
+    ]
+
+    /// - Throws: `invalid_value`.
+    init(_ parameters: QueryParameters) throws {
+        func finite(_ name: String) throws -> Float? {
+            try parameters.value(name, "a finite number") { Float($0).flatMap { $0.isFinite ? $0 : nil } }
+        }
+        func choice<Choice: WireChoice>(_ name: String) throws -> Choice? {
+            try parameters.value(name, Choice.allCases.map(\.rawValue).joined(separator: " or ")) { Choice(rawValue: $0) }
+        }
+        func needs(_ option: String, _ names: [String]) throws {
+            for name in names where !parameters.strings(name).isEmpty {
+                throw DatastoreError.field(.invalidValue, name, "goes with \(option)")
+            }
+        }
+        var merge: VectorMerge?
+        if try parameters.flag("merge") ?? false {
+            let standard = VectorMerge()
+            merge = VectorMerge(
+                perVector: try parameters.integer("per_vector") ?? standard.perVector,
+                limit: try parameters.integer("limit") ?? standard.limit,
+                separator: parameters.strings("separator").last ?? standard.separator)
+        } else {
+            try needs("merge=true", ["per_vector", "limit", "separator"])
+        }
+        var mmr: MMR?
+        if let lambda = try finite("mmr") {
+            mmr = MMR(lambda: lambda, fetch: try parameters.integer("mmr_fetch"))
+        } else {
+            try needs("mmr", ["mmr_fetch"])
+        }
+        var select: Selection?
+        let method: Selection.Method? = try choice("select")
+        let order: Selection.Order? = try choice("order")
+        if method != nil || order != nil {
+            select = Selection(
+                method: method ?? .top, from: try parameters.integer("select_from"), order: order ?? .score,
+                seed: try parameters.value("seed", "a whole number of 0 or more") { UInt64($0) } ?? 0)
+        } else {
+            try needs("select or order", ["select_from", "seed"])
+        }
+        let template = parameters.strings("template").last
+        self.init(
+            k: try parameters.integer("k"), using: parameters.strings("using").last,
+            excludeImageIDs: parameters.strings("exclude_image_id"),
+            dedupe: try parameters.value("dedupe", Dedupe.forms) { Dedupe(rawValue: $0) },
+            minScore: try finite("min_score"), includePending: try parameters.flag("include_pending"), merge: merge,
+            mmr: mmr, select: select, prompt: try parameters.flag("prompt") ?? (template != nil), template: template)
     }
 }

@@ -11,8 +11,9 @@ struct UploadReceiver {
     /// What arrived.
     struct Files {
         var rows: URL
-        var vectors: URL?
-        /// SHA-256 of the rows, then of the vectors.
+        /// By the names of their keys; "" stands for the first dense one.
+        var vectors: [String: URL] = [:]
+        /// SHA-256 of the rows, then of the vectors, with the names of their keys.
         var digests: [String] = []
     }
 
@@ -30,34 +31,56 @@ struct UploadReceiver {
         return Files(rows: file, digests: [digest])
     }
 
-    /// The body has a part `rows`, and may have a part `vectors`.
+    /// The body has a part `rows`, and may have a part `vectors`, and a part `vectors.KEY` for each other key.
     ///
-    /// - Throws: `body_too_large`, `upload_incomplete`, `invalid_multipart`, `missing_field`, `unknown_field`.
+    /// - Throws: `body_too_large`, `upload_incomplete`, `invalid_multipart`, `missing_field`, `unknown_field`,
+    ///   `invalid_name`.
     func receiveParts(_ body: RequestBody, contentType: String) async throws -> Files {
         var parts = try MultipartReader(LimitedBody(body, limit: limit), contentType: contentType)
-        var received: [String: (file: URL, digest: String)] = [:]
+        var rows: (file: URL, digest: String)?
+        var vectors: [String: (file: URL, digest: String)] = [:]
         while let name = try await parts.nextPart() {
-            guard name == "rows" || name == "vectors" else {
-                throw DatastoreError.field(.unknownField, name, "not a part here; expected rows and vectors")
-            }
-            guard received[name] == nil else {
+            let key = try Self.key(ofPart: name)
+            guard key.map({ vectors[$0] == nil }) ?? (rows == nil) else {
                 throw DatastoreError.field(.invalidMultipart, name, "got this part twice, expected it once")
             }
-            let file = folder.appending(path: name)
-            received[name] = (file, try await write(to: file) { try await parts.nextChunk() })
+            guard key == nil || vectors.count < Self.maximumVectorParts else {
+                throw DatastoreError.field(
+                    .invalidMultipart, name, "got over \(Self.maximumVectorParts) parts of vectors, expected fewer")
+            }
+            let file = folder.appending(path: key.map { $0.isEmpty ? name : "\(name).npy" } ?? name)
+            let digest = try await write(to: file) { try await parts.nextChunk() }
+            if let key { vectors[key] = (file, digest) } else { rows = (file, digest) }
         }
-        guard let rows = received["rows"] else {
-            throw DatastoreError.field(.missingField, "rows", "required and not given")
+        guard let rows else { throw DatastoreError.field(.missingField, "rows", "required and not given") }
+        let digests = vectors.sorted { $0.key < $1.key }.map { key, part in
+            key.isEmpty ? part.digest : "\(key)=\(part.digest)"
         }
-        let vectors = received["vectors"]
-        return Files(
-            rows: rows.file, vectors: vectors?.file, digests: [rows.digest] + (vectors.map { [$0.digest] } ?? []))
+        return Files(rows: rows.file, vectors: vectors.mapValues(\.file), digests: [rows.digest] + digests)
+    }
+
+    /// More than any datastore has keys: each part makes a file.
+    private static let maximumVectorParts = 64
+
+    /// The key whose vectors a part is, "" for the first dense one; nil for the rows.
+    ///
+    /// - Throws: `unknown_field`, `invalid_name`.
+    private static func key(ofPart name: String) throws -> String? {
+        switch name {
+        case "rows": return nil
+        case "vectors": return ""
+        case _ where name.hasPrefix("vectors."):
+            return try ResourceName.validate(String(name.dropFirst("vectors.".count)), field: name)
+        default:
+            throw DatastoreError.field(
+                .unknownField, name, "not a part here; expected rows and vectors, or vectors.KEY for another key")
+        }
     }
 
     /// Writes a file and puts it on disk.
     ///
     /// - Returns: its SHA-256, in hexadecimal.
-    private func write(to file: URL, _ next: () async throws -> ByteBuffer?) async throws -> String {
+    func write(to file: URL, _ next: () async throws -> ByteBuffer?) async throws -> String {
         var hash = SHA256()
         try await FileSystem.shared.withFileHandle(
             forWritingAt: FilePath(file.path), options: .newFile(replaceExisting: false)

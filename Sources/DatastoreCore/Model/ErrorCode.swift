@@ -36,7 +36,6 @@ public enum ErrorCode: String, CaseIterable, Codable, Sendable {
     case noCandidates = "no_candidates"
     case tooManyCandidates = "too_many_candidates"
     case temperatureOutOfRange = "temperature_out_of_range"
-    case rerankerNotConfigured = "reranker_not_configured"
 
     // Things by name
     case unknownDomain = "unknown_domain"
@@ -105,6 +104,11 @@ public enum ErrorCode: String, CaseIterable, Codable, Sendable {
     case encoderUnreachable = "encoder_unreachable"
     case encoderFailed = "encoder_failed"
     case encoderMismatch = "encoder_mismatch"
+
+    // Rerankers
+    case rerankerNotConfigured = "reranker_not_configured"
+    case rerankerUnreachable = "reranker_unreachable"
+    case rerankerFailed = "reranker_failed"
 
     // The service
     case overloaded

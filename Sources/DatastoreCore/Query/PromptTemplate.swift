@@ -12,9 +12,20 @@ public struct PromptTemplate: Sendable, Hashable {
     }
 
     /// The prompt for `captions`, nearest first; nil when there are none.
+    ///
+    /// Byte for byte what Python's `template.replace("||", "\n\n".join(captions) + ".")` gives: from left to right,
+    /// whatever follows a bar, a combining mark too.
     public func render(_ captions: [String]) -> String? {
         guard !captions.isEmpty else { return nil }
-        let joined = captions.joined(separator: "\n\n") + "."
-        return template.split(separator: "||", omittingEmptySubsequences: false).joined(separator: joined)
+        let joined = Array((captions.joined(separator: "\n\n") + ".").utf8)
+        let bar = UInt8(ascii: "|")
+        var prompt: [UInt8] = []
+        var rest = Array(template.utf8)[...]
+        while let index = rest.firstIndex(of: bar) {
+            let isPlace = index + 1 < rest.endIndex && rest[index + 1] == bar
+            prompt += isPlace ? rest[..<index] + joined : rest[...index]
+            rest = rest[(index + (isPlace ? 2 : 1))...]
+        }
+        return String(decoding: prompt + rest, as: UTF8.self)
     }
 }

@@ -1,5 +1,5 @@
 /// How `POST /v1/domains/{domain}/dumps` answers the questions of a whole split: `{image_id: [captions]}`, all from one
-/// revision. Each answer equals that of a single question.
+/// revision. Each answer equals that of a single question that does not count pending changes.
 public struct DumpOptions: Codable, Sendable, Hashable {
     /// Captions of each image; nil takes the domain's default.
     public var k: Int?
@@ -8,21 +8,19 @@ public struct DumpOptions: Codable, Sendable, Hashable {
     public var excludeOwnImage: Bool
     public var dedupe: Dedupe?
     public var minScore: Float?
-    public var includePending: Bool?
     public var mmr: MMR?
     /// The nth image, from 0, is asked with the seed `seed` + n.
     public var select: Selection?
 
     public init(
         k: Int? = nil, using: String? = nil, excludeOwnImage: Bool = true, dedupe: Dedupe? = nil,
-        minScore: Float? = nil, includePending: Bool? = nil, mmr: MMR? = nil, select: Selection? = nil
+        minScore: Float? = nil, mmr: MMR? = nil, select: Selection? = nil
     ) {
         self.k = k
         self.using = using
         self.excludeOwnImage = excludeOwnImage
         self.dedupe = dedupe
         self.minScore = minScore
-        self.includePending = includePending
         self.mmr = mmr
         self.select = select
     }
@@ -31,7 +29,6 @@ public struct DumpOptions: Codable, Sendable, Hashable {
         case k, using, dedupe, mmr, select
         case excludeOwnImage = "exclude_own_image"
         case minScore = "min_score"
-        case includePending = "include_pending"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -42,7 +39,6 @@ public struct DumpOptions: Codable, Sendable, Hashable {
             excludeOwnImage: try container.decodeIfPresent(Bool.self, forKey: .excludeOwnImage) ?? true,
             dedupe: try container.decodeIfPresent(Dedupe.self, forKey: .dedupe),
             minScore: try container.decodeIfPresent(Float.self, forKey: .minScore),
-            includePending: try container.decodeIfPresent(Bool.self, forKey: .includePending),
             mmr: try container.decodeIfPresent(MMR.self, forKey: .mmr),
             select: try container.decodeIfPresent(Selection.self, forKey: .select))
     }
@@ -53,7 +49,7 @@ public struct DumpOptions: Codable, Sendable, Hashable {
         select?.seed &+= UInt64(number)
         return QueryOptions(
             k: k, using: using, excludeImageIDs: excludeOwnImage ? [imageID] : [], dedupe: dedupe, minScore: minScore,
-            includePending: includePending, mmr: mmr, select: select)
+            includePending: false, mmr: mmr, select: select)
     }
 }
 

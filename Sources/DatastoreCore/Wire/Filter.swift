@@ -97,7 +97,6 @@ public struct FilterRequest: Codable, Sendable, Hashable {
             unscored: try container.decodeIfPresent(Unscored.self, forKey: .unscored) ?? .keep,
             examples: try container.decodeWholeIfPresent(forKey: .examples) ?? 10,
             dryRun: try container.decodeIfPresent(Bool.self, forKey: .dryRun) ?? false)
-        try validate()
     }
 }
 

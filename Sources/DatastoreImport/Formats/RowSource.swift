@@ -45,8 +45,8 @@ struct SourceRow {
 /// A row that its form could read.
 struct RowContent {
     let fields: EntryFields
-    /// The vector that stands in the row.
-    var vector: InlineVector?
+    /// The vectors that stand in the row.
+    var vectors: InlineVectors?
 }
 
 extension RawRow {

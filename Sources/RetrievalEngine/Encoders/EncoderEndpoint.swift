@@ -15,12 +15,13 @@ package struct EncoderEndpoint: Sendable, Hashable {
         case vllm
     }
 
-    package var name: String
-    /// What `/embeddings` is appended to, for example `http://127.0.0.1:8089/v1`.
-    package var url: URL
+    /// `/embeddings` is appended to its URL.
+    let server: ModelServer
     package var dialect: Dialect
-    /// Sent as `Authorization: Bearer …`.
-    package var apiKey: String?
+
+    package var name: String { server.name }
+    package var url: URL { server.url }
+    package var apiKey: String? { server.apiKey }
 
     /// Reads `NAME=URL` or `NAME=DIALECT+URL`, for example `clip=infinity+http://127.0.0.1:7997`. Without a dialect it
     /// is `openai`.
@@ -28,67 +29,36 @@ package struct EncoderEndpoint: Sendable, Hashable {
     /// - Parameter apiKey: nil or empty when the server needs none.
     /// - Throws: `invalid_value`; what is thrown repeats neither key nor URL, which may carry secrets.
     package init(argument: String, apiKey: String?) throws {
-        let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        guard parts.count == 2, let name = try? ResourceName.validate(parts[0]) else {
-            throw Self.invalid(
-                "got a name that is none, expected NAME=URL or NAME=DIALECT+URL, for example "
-                    + "clip=infinity+http://127.0.0.1:7997")
-        }
-        self.name = name
-        (dialect, url) = try Self.location(parts[1], name: name)
-        guard apiKey?.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ?? true else {
-            throw Self.invalid("\(name): the key has a space or another character that no header can carry")
-        }
-        self.apiKey = apiKey.flatMap { $0.isEmpty ? nil : $0 }
-    }
-
-    private static func location(_ text: String, name: String) throws -> (Dialect, URL) {
-        var location = text[...]
-        var dialect = Dialect.openai
+        let kind = ModelServer.Kind.encoder
+        let (name, rest) = try kind.split(
+            argument: argument, form: "NAME=URL or NAME=DIALECT+URL, for example clip=infinity+http://127.0.0.1:7997")
+        var location = rest[...]
+        dialect = .openai
         if let plus = location.firstIndex(of: "+"), !location[..<plus].contains(":") {
             guard let named = Dialect(rawValue: String(location[..<plus])) else {
                 let known = Dialect.allCases.map(\.rawValue).joined(separator: ", ")
-                throw invalid("\(name): got dialect \"\(location[..<plus].prefix(32))\", expected one of \(known)")
+                throw kind.invalid("\(name): got dialect \"\(location[..<plus].prefix(32))\", expected one of \(known)")
             }
             dialect = named
             location = location[location.index(after: plus)...]
         }
-        guard let url = URL(string: String(location)), ["http", "https"].contains(url.scheme?.lowercased()),
-            let host = url.host(), !host.isEmpty, url.fragment() == nil
-        else {
-            throw invalid("\(name): expected a URL with http or https and a host, for example http://127.0.0.1:8089/v1")
-        }
-        guard url.user() == nil, url.password() == nil else {
-            throw invalid("\(name): got a URL with a user or a password, expected the key to be given on its own")
-        }
-        return (dialect, url)
+        server = try ModelServer(kind, name: name, location: location, apiKey: apiKey)
     }
-
-    private static func invalid(_ message: String) -> DatastoreError { .field(.invalidValue, "encoder", message) }
 }
 
 extension EncoderEndpoint {
     /// Where vectors are asked for.
     var embeddingsURL: URL { url.appending(path: "embeddings") }
 
-    /// `url` without what may be secret: user, password and query.
-    var plainURL: String {
-        var parts = URLComponents(url: url, resolvingAgainstBaseURL: false)
-        parts?.user = nil
-        parts?.password = nil
-        parts?.query = nil
-        parts?.fragment = nil
-        return parts?.string ?? ""
-    }
-
     /// The encoder as messages name it.
-    var title: String { "encoder \"\(name)\" at \(plainURL)" }
+    var title: String { server.title }
 }
 
 extension EncoderEndpoint: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    package var description: String { "\(name)=\(dialect.rawValue)+\(plainURL)" }
+    package var description: String { "\(name)=\(dialect.rawValue)+\(server.plainURL)" }
     package var debugDescription: String { description }
     package var customMirror: Mirror {
-        Mirror(self, children: ["name": name, "url": plainURL, "dialect": dialect, "hasKey": apiKey != nil])
+        Mirror(
+            self, children: ["name": name, "url": server.plainURL, "dialect": dialect, "hasKey": apiKey != nil])
     }
 }

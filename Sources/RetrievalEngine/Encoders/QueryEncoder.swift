@@ -7,8 +7,7 @@ struct QueryEncoder {
     private let dim: Int
 
     /// - Throws: `encoder_not_configured` when the datastores name none; `encoder_mismatch` when they name several.
-    init(_ domain: DomainSnapshot, _ client: (String) throws -> EncoderClient) throws {
-        let specs = try domain.openVersions().map(\.spec)
+    init(_ specs: [KeySpec], _ domain: DomainSnapshot, _ client: (String) throws -> EncoderClient) throws {
         guard let spec = specs.first, let encoder = spec.encoder, let name = encoder.endpoint else {
             throw DatastoreError(
                 .encoderNotConfigured,
@@ -32,6 +31,24 @@ struct QueryEncoder {
         }
         return try checked(try await client.encode(texts: [text], model: encoder.model, dim: dim))
     }
+
+    /// - Throws: `missing_field` for a text that is empty.
+    func vectors(of texts: [String], field: String) async throws -> QueryVectors {
+        for (index, text) in texts.enumerated() where !text.contains(where: { !$0.isWhitespace }) {
+            throw DatastoreError.field(.missingField, "\(field)[\(index)]", "got an empty text")
+        }
+        var values: [Float] = []
+        for start in stride(from: 0, to: texts.count, by: Self.batch) {
+            let part = Array(texts[start..<min(start + Self.batch, texts.count)])
+            let answer = try await client.encode(texts: part, model: encoder.model, dim: dim)
+            _ = try encoder.revision(answeredBy: answer, expected: encoder.revision)
+            values += answer.values
+        }
+        return try QueryVectors(values: values, count: texts.count, field: field)
+    }
+
+    /// Texts of one request.
+    private static let batch = 64
 
     func vector(of image: QueryImage) async throws -> QueryVectors {
         try checked(

@@ -10,17 +10,20 @@ import VectorIndex
 /// Blocking; runs on a worker thread.
 struct ImportReading {
     let job: String
-    let key: KeySpec
+    let keys: [KeySpec]
     let rows: String
-    let vectors: String?
+    /// NumPy files of vectors, by the name of their key.
+    let vectors: [String: String]
     let options: ImportOptions
     /// Looks at the files that are read, as they are now.
     let sources: () throws -> [SourceStamp]
     let pending: PendingChanges
     /// The newest version, against which external ids are looked up.
     let base: OpenVersion?
-    /// Makes the vectors of rows that come without; nil when the datastore names no encoder.
-    let encoder: RowEncoder?
+    /// Make the vectors of rows that come without, by the position of their key.
+    let encoders: [Int: RowEncoder]
+    /// Finds a word in the vocabulary of a key.
+    let termIndex: @Sendable (_ key: String, _ term: String) -> UInt32?
     let rejects: URL
     /// Called once the form of the rows is known.
     let onForm: (ImportFormat) throws -> Void
@@ -40,10 +43,15 @@ struct ImportReading {
         var textBytes: Int64
         /// Rows that were taken without an id of their own: they replace nothing, whatever is there.
         var withoutID = 0
+        /// What became of each row, in order, where that was asked for.
+        var entries: [(row: Int, change: EntryChange)] = []
     }
 
+    /// Whether the outcome says what became of each row: for a few.
+    var tellsEntries = false
+
     /// Rows of a batch; fewer when each takes an encoder's time.
-    private var batchSize: Int { encoder == nil ? 1000 : 256 }
+    private var batchSize: Int { encoders.isEmpty ? 1000 : 256 }
 
     /// Reads everything and commits it; a dry run counts and keeps nothing.
     ///
@@ -69,14 +77,17 @@ struct ImportReading {
 
     private func read(from position: inout ImportPosition) throws -> Outcome {
         let reader = try ImportReader(
-            rowsPath: rows, vectorsPath: vectors, key: key, options: options, encodes: encoder != nil)
+            rowsPath: rows, vectors: vectors, keys: keys, termIndex: termIndex, options: options,
+            encodes: Set(encoders.keys.map { keys[$0].name }))
         try onForm(reader.format)
         try skip(position.rows, of: reader)
         let rejected = try RejectFile(rejects, keeping: position.rejectBytes)
         var pace = Pace(rows: reader.rowsSeen, fraction: reader.fraction)
-        if let revision = position.encoderRevision { encoder?.revision = revision }
+        for (place, encoder) in encoders {
+            if let revision = position.revision(ofKey: keys[place].name) { encoder.revision = revision }
+        }
         var outcome = Outcome(
-            tally: position.tally, vectors: position.isEncoded ? .encoder : vectors == nil ? .rows : .file, textBytes: 0
+            tally: position.tally, vectors: position.isEncoded ? .encoder : vectors.isEmpty ? .rows : .file, textBytes: 0
         )
         var batch: [ImportRow] = []
         var refused: [RejectedRow] = []
@@ -133,6 +144,8 @@ struct ImportReading {
         if counts.seen == 0 {
             throw DatastoreError(.noRowsAccepted, "got no rows, expected at least one")
         }
+        // Who asked is told about each row.
+        guard !tellsEntries else { return }
         if counts.rejected == counts.seen, tally.rejectedByCode[ErrorCode.missingVector.rawValue] == counts.seen {
             throw DatastoreError(
                 .noRowsAccepted,
@@ -159,19 +172,25 @@ struct ImportReading {
         _ position: inout ImportPosition, _ outcome: inout Outcome
     ) throws {
         var next = position
-        let changes = try changes(
-            of: rows, areHalf: reader.vectorsAreHalfPrecision, &refused, &next.tally, &outcome)
+        let areHalf = keys.indices.map { reader.vectorsAreHalfPrecision(key: $0) }
+        let (changes, numbers) = try changes(of: rows, areHalf: areHalf, &refused, &next.tally, &outcome)
         for row in refused.sorted(by: { $0.row < $1.row }) {
             try rejected.append(row)
             next.tally.reject(row.code)
         }
         next.rows = reader.rowsSeen
         next.rejectBytes = rejected.bytes
-        next.encoderRevision = encoder?.revision
+        next.encoderRevisions = Dictionary(
+            uniqueKeysWithValues: encoders.compactMap { place, encoder in
+                encoder.revision.map { (keys[place].name, $0) }
+            })
         next.isEncoded = outcome.vectors == .encoder
         if !options.dryRun, next != position {
             try rejected.synchronize()
-            try pending.stage(changes, job: job, position: next)
+            let ids = try pending.stage(changes, job: job, position: next)
+            if tellsEntries {
+                outcome.tell(ids: ids, changes: changes, rows: numbers, refused: refused)
+            }
         }
         position = next
         rows.removeAll(keepingCapacity: true)
@@ -179,35 +198,50 @@ struct ImportReading {
     }
 
     private func changes(
-        of rows: [ImportRow], areHalf: Bool, _ refused: inout [RejectedRow], _ tally: inout ImportTally,
+        of rows: [ImportRow], areHalf: [Bool], _ refused: inout [RejectedRow], _ tally: inout ImportTally,
         _ outcome: inout Outcome
-    ) throws -> [PendingEntry] {
+    ) throws -> (changes: [PendingEntry], rows: [Int]) {
         let existing = try existing(rows.compactMap(\.fields.externalID))
         var changes: [PendingEntry] = []
         changes.reserveCapacity(rows.count)
-        /// Which of the changes still need a vector.
-        var waiting: [(index: Int, row: ImportRow)] = []
+        var numbers: [Int] = []
+        /// Which of the changes still need a vector, by the position of the key.
+        var waiting: [Int: [(index: Int, row: ImportRow)]] = [:]
         for row in rows {
             let old = row.fields.externalID.flatMap { existing[$0] }
             // Swift takes "é" in two normal forms for equal, but a caption that came in other bytes is another.
             let isSameText = old.map { $0.entry.fields.text.utf8.elementsEqual(row.fields.text.utf8) } ?? false
             // A text that an encoder has seen before needs no new vector.
-            let vector = row.vector ?? (isSameText ? old?.vector : nil)
-            if let old, isSameText, old.entry.fields == row.fields, old.vector == vector {
+            let vectors = row.vectors.enumerated().map { place, vector in
+                vector ?? (isSameText ? old?.vectors[place].vector : nil)
+            }
+            if let old, isSameText, old.entry.fields == row.fields, old.vectors.map(\.vector) == vectors {
                 tally.counts.seen += 1
                 tally.counts.duplicate += 1
+                if tellsEntries {
+                    let change = EntryChange(
+                        outcome: .duplicate, id: old.entry.id, externalID: row.fields.externalID)
+                    outcome.entries.append((row.row, change))
+                }
                 continue
             }
-            if vector == nil {
+            for place in vectors.indices where vectors[place] == nil {
                 outcome.vectors = .encoder
-                waiting.append((changes.count, row))
+                waiting[place, default: []].append((changes.count, row))
             }
+            numbers.append(row.row)
             changes.append(
                 PendingEntry(
-                    entry: Entry(id: old?.entry.id ?? 0, fields: row.fields), vector: vector ?? [],
-                    isHalfPrecision: row.vector != nil && areHalf))
+                    entry: Entry(id: old?.entry.id ?? 0, fields: row.fields),
+                    vectors: vectors.enumerated().map { place, vector in
+                        PendingVector(
+                            vector ?? .dense([]), isHalfPrecision: row.vectors[place] != nil && areHalf[place])
+                    }))
         }
-        let faulty = try encode(waiting, into: &changes)
+        var faulty: [Int: RejectedRow] = [:]
+        for place in waiting.keys.sorted() {
+            faulty.merge(try encode(waiting[place] ?? [], key: place, into: &changes)) { first, _ in first }
+        }
         for (index, change) in changes.enumerated() {
             if let reject = faulty[index] {
                 refused.append(reject)
@@ -218,28 +252,29 @@ struct ImportReading {
             if change.entry.fields.externalID == nil { outcome.withoutID += 1 }
             outcome.textBytes += Int64(change.entry.fields.estimatedBytes)
         }
-        return faulty.isEmpty ? changes : changes.indices.filter { faulty[$0] == nil }.map { changes[$0] }
+        let sound = changes.indices.filter { faulty[$0] == nil }
+        return (sound.map { changes[$0] }, sound.map { numbers[$0] })
     }
 
     /// Has the vectors made that are missing.
     ///
     /// - Returns: rows whose vector cannot be kept, by the index of their change.
     private func encode(
-        _ waiting: [(index: Int, row: ImportRow)], into changes: inout [PendingEntry]
+        _ waiting: [(index: Int, row: ImportRow)], key position: Int, into changes: inout [PendingEntry]
     ) throws -> [Int: RejectedRow] {
-        guard let encoder, !waiting.isEmpty else { return [:] }
+        guard let encoder = encoders[position], !waiting.isEmpty else { return [:] }
         // A dry run asks for one, to know that the encoder answers and how long its vectors are.
         let asked = options.dryRun ? Array(waiting.prefix(encoder.hasAnswered ? 0 : 1)) : waiting
         let vectors = try encoder.vectors(of: asked.map(\.row.fields.text), checkpoint: checkpoint)
         var faulty: [Int: RejectedRow] = [:]
         for (place, vector) in zip(asked, vectors) {
-            if let fault = VectorFault.find(in: vector[...], metric: key.metric) {
+            if let fault = VectorFault.find(in: vector[...], metric: keys[position].metric) {
                 faulty[place.index] = RejectedRow(
                     row: place.row.row, line: place.row.line, byte: place.row.byte, code: fault.code,
                     detail: "the encoder's vector: \(fault.message)",
                     excerpt: String(place.row.fields.text.prefix(200)))
             }
-            changes[place.index].vector = vector
+            changes[place.index].vectors[position].vector = .dense(vector)
         }
         return faulty
     }
@@ -249,11 +284,26 @@ struct ImportReading {
         var found = try pending.entries(externalIDs: externalIDs)
         guard let base else { return found }
         for (externalID, entry) in try base.entries.entries(externalIDs: externalIDs.filter { found[$0] == nil }) {
-            guard let row = base.key.vectors.row(ofID: entry.id) else { continue }
+            guard let row = base.row(ofID: entry.id) else { continue }
             found[externalID] = PendingEntry(
-                entry: entry, vector: base.key.vectors.vector(row: row), isHalfPrecision: false)
+                entry: entry, vectors: base.vectors(row: row).map { PendingVector($0, isHalfPrecision: false) })
         }
         return found
+    }
+}
+
+extension ImportReading.Outcome {
+    /// Adds what became of the rows of a batch.
+    fileprivate mutating func tell(ids: [Int64], changes: [PendingEntry], rows: [Int], refused: [RejectedRow]) {
+        for ((id, change), row) in zip(zip(ids, changes), rows) {
+            let outcome = change.entry.id == 0 ? EntryChange.Outcome.accepted : .replaced
+            entries.append((row, EntryChange(outcome: outcome, id: id, externalID: change.entry.fields.externalID)))
+        }
+        for row in refused {
+            let error = JobFailure(code: row.code.rawValue, detail: row.detail)
+            entries.append((row.row, EntryChange(outcome: .rejected, id: nil, externalID: nil, error: error)))
+        }
+        entries.sort { $0.row < $1.row }
     }
 }
 

@@ -1,11 +1,19 @@
 import DatastoreCore
 import Synchronization
 
-/// Runs jobs: those of one datastore one after the other, those of several side by side.
+/// Runs jobs: those that change one datastore one after the other, all others side by side.
 final class JobQueue: Sendable {
     struct Job: Sendable {
         let id: String
         let datastore: String
+        /// Jobs of one lane run one after the other.
+        let lane: String
+
+        init(id: String, datastore: String, kind: JobKind) {
+            self.id = id
+            self.datastore = datastore
+            lane = kind == .dump ? "\(datastore)/\(id)" : datastore
+        }
     }
 
     private enum Event: Sendable {
@@ -63,12 +71,12 @@ final class JobQueue: Sendable {
                     if runningCount == 0 { return }
                     continue
                 }
-                while let index = waiting.firstIndex(where: { !isBusy($0.datastore) }) {
+                while let index = waiting.firstIndex(where: { !isBusy($0.lane) }) {
                     let job = waiting.remove(at: index)
-                    busy.withLock { $0[job.datastore] = [] }
+                    busy.withLock { $0[job.lane] = [] }
                     group.addTask { [self] in
                         await work(job)
-                        let waiting = busy.withLock { $0.removeValue(forKey: job.datastore) }
+                        let waiting = busy.withLock { $0.removeValue(forKey: job.lane) }
                         for waiter in waiting ?? [] { waiter.resume() }
                         continuation.yield(.finished)
                     }

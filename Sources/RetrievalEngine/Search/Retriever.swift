@@ -7,157 +7,455 @@ import VectorIndex
 /// Synchronous and blocking: it runs on the search pool. Everything it reads is immutable, so that the same question
 /// to the same revision gives the same answer.
 package struct Retriever: Sendable {
+    /// What kind of key a question is asked of.
+    package enum Form: Sendable {
+        case dense
+        case lexical
+        case fused
+    }
+
     private let domain: DomainSnapshot
-    private let versions: [OpenVersion]
+    private let targets: [SearchTarget]
+    private let options: QueryOptions
     package let k: Int
     private let dedupe: Dedupe
     private let minScore: Float
-    private let excludedImages: [String]
     private let template: PromptTemplate?
 
     /// Results when neither the question nor the domain says how many; SmallCap's k.
     package static let defaultK = 4
 
+    /// Names of a merged answer when neither the question nor the domain says how many; EVCap's.
+    package static let defaultNames = 10
+
     /// Images that one question may exclude.
     package static let maximumExclusions = 10_000
 
-    /// - Throws: `k_out_of_range`, `invalid_value`, `version_damaged`.
-    package init(_ domain: DomainSnapshot, options: QueryOptions, maximumK: Int) throws {
+    /// - Parameter pending: for each binding what is pending; empty when it does not count.
+    /// - Throws: `k_out_of_range`, `invalid_value`, `unknown_key`, `version_damaged`.
+    package init(
+        _ domain: DomainSnapshot, form: Form, options: QueryOptions, maximumK: Int, pending: [PendingView] = []
+    ) throws {
         let defaults = domain.info.defaults
         self.domain = domain
-        versions = try domain.openVersions()
-        k = options.k ?? defaults.k ?? Self.defaultK
-        guard (1...maximumK).contains(k) else {
-            throw DatastoreError.field(.kOutOfRange, "k", "got \(k), expected 1 to \(maximumK)")
-        }
+        self.options = options
+        k = options.k ?? defaults.k ?? (options.merge == nil ? Self.defaultK : Self.defaultNames)
         dedupe = options.dedupe ?? defaults.dedupe ?? .none
         minScore = options.minScore ?? defaults.minScore ?? -.infinity
-        excludedImages = options.excludeImageIDs
-        guard excludedImages.count <= Self.maximumExclusions else {
-            throw DatastoreError.field(
-                .invalidValue, "exclude.image_ids",
-                "got \(excludedImages.count) images, expected at most \(Self.maximumExclusions)")
+        template = options.prompt ? (options.template ?? defaults.template).map(PromptTemplate.init) ?? .smallCap : nil
+        try options.validate(k: k, form: form, maximumK: maximumK)
+        targets = try domain.openVersions().enumerated().map { index, version in
+            try SearchTarget(
+                binding: index, version: version, form: form, using: options.using,
+                bound: domain.info.datastores[index],
+                pending: index < pending.count ? pending[index].rows(after: version) : .none)
         }
-        template = options.prompt ? .smallCap : nil
+    }
+
+    /// The specification of the dense key that is searched.
+    ///
+    /// - Throws: `unknown_key` when the question is of weights of terms alone.
+    package func denseSpecs() throws -> [KeySpec] {
+        try targets.map { target in
+            guard let spec = target.denseSpec else {
+                throw DatastoreError.field(.unknownKey, "using", "the question is of a sparse key, expected a dense one")
+            }
+            return spec
+        }
     }
 
     /// - Throws: `vector_dim_mismatch`, `vector_not_finite`, `vector_zero`.
     package func validate(_ vectors: QueryVectors) throws {
-        for version in versions {
-            try vectors.validate(dim: version.spec.dim, metric: version.spec.metric)
-        }
+        for spec in try denseSpecs() { try vectors.validate(dim: spec.dim, metric: spec.metric) }
     }
 
-    /// An entry on its way into the answer. Its text is read when it is needed first.
-    private struct Candidate {
-        let binding: Int
-        let id: Int64
-        let score: Float
-        var entry: Entry?
-    }
-
-    /// The entries of the excluded images, per version. Looked up once for all vectors of a request; blocks.
-    package func exclusions() throws -> [Set<Int64>] {
-        try versions.map { try $0.entries.ids(ofImages: excludedImages) }
-    }
-
-    /// The answer to one vector, which must have passed `validate`. Blocks.
+    /// The terms of a question, found in the vocabulary of each binding.
     ///
-    /// - Parameter excluded: what `exclusions` gave.
-    package func answer(_ vector: ArraySlice<Float>, excluding excluded: [Set<Int64>]) throws -> QueryAnswer {
-        var reasons: Set<ShortfallReason> = []
-        var merged: [Candidate] = []
-        for binding in versions.indices {
-            merged += try nearest(vector, binding: binding, excluding: excluded[binding], reasons: &reasons)
-        }
-        if versions.count > 1 {
-            merged.sort {
-                if $0.score != $1.score { return $0.score > $1.score }
-                return $0.id != $1.id ? $0.id < $1.id : $0.binding < $1.binding
+    /// - Throws: `unknown_term`.
+    package func terms(_ weights: LexicalWeights) throws -> [SparseVector] {
+        var unknown: Set<String> = []
+        var known: Set<String> = []
+        let vectors = try targets.map { target in
+            guard let sparse = target.sparse else { return SparseVector.empty }
+            switch weights {
+            case .numbers(let vector):
+                guard let last = vector.indices.last, last >= UInt32(clamping: sparse.vectors.terms) else { return vector }
+                guard options.ignoreUnknownTerms else {
+                    throw DatastoreError.field(
+                        .unknownTerm, "query.lexical.indices",
+                        "got \(last), expected 0 to \(sparse.vectors.terms - 1), the terms of \(target.version.id.datastore)")
+                }
+                let inside = vector.indices.prefix { $0 < UInt32(clamping: sparse.vectors.terms) }.count
+                return SparseVector(
+                    ascending: Array(vector.indices.prefix(inside)), values: Array(vector.values.prefix(inside)))
+            case .words(let words):
+                guard let vocabulary = sparse.vocabulary else {
+                    throw DatastoreError.field(
+                        .unknownTerm, "query.lexical",
+                        "datastore \"\(target.version.id.datastore)\" has no vocabulary of words; expected indices and values")
+                }
+                var indices: [UInt32] = []
+                var values: [Float] = []
+                for (word, weight) in words {
+                    if let index = vocabulary.index(of: word) {
+                        indices.append(index)
+                        values.append(weight)
+                        known.insert(word)
+                    } else {
+                        unknown.insert(word)
+                    }
+                }
+                return try SparseVector(indices: indices, values: values, field: "query.lexical")
             }
-            if dedupe.text { merged = Self.firstOfEachText(merged, reasons: &reasons) }
         }
-        let results = try read(Array(merged.prefix(k))).compactMap { candidate in
-            candidate.entry.map { entry in
-                let id = versions[candidate.binding].id
-                return QueryResult(entry: entry, score: candidate.score, datastore: id.datastore, version: id.number)
+        let nowhere = unknown.subtracting(known)
+        guard nowhere.isEmpty || options.ignoreUnknownTerms else {
+            let shown = nowhere.sorted().prefix(5).map { "\"\($0.prefix(80))\"" }.joined(separator: ", ")
+            throw DatastoreError.field(
+                .unknownTerm, "query.lexical",
+                "\(nowhere.count) terms are not in the vocabulary: \(shown); ignore_unknown_terms leaves them out")
+        }
+        return vectors
+    }
+
+    /// The entries of the excluded images, per binding. Looked up once for all vectors of a request; blocks.
+    package func exclusions() throws -> [Set<Int64>] {
+        let images = Set(options.excludeImageIDs)
+        return try targets.map { target in
+            var ids = try target.version.entries.ids(ofImages: options.excludeImageIDs)
+            guard !images.isEmpty else { return ids }
+            for entry in target.pending.entries where entry.entry.fields.imageID.map(images.contains) ?? false {
+                ids.insert(entry.entry.id)
             }
+            return ids
         }
-        if versions.reduce(0, { $0 + $1.key.count }) < k { reasons.insert(.tooFewEntries) }
+    }
+
+    // MARK: Answering
+
+    /// The answer to one question. Blocks.
+    ///
+    /// - Parameters:
+    ///   - probe: validated.
+    ///   - excluded: what `exclusions` gave, and entries that are no results for another reason.
+    func answer(_ probe: Probe, excluding excluded: [Set<Int64>]) throws -> QueryAnswer {
+        try finish(ranked(probe, count: pool, excluding: excluded, isAnswer: true), probe)
+    }
+
+    /// The first stage alone, with texts: what a reranker is given. Blocks.
+    func firstStage(_ probe: Probe, excluding excluded: [Set<Int64>]) throws -> Ranking {
+        var ranking = try ranked(probe, count: pool, excluding: excluded, isAnswer: true)
+        ranking.candidates = try read(ranking.candidates)
+        return ranking
+    }
+
+    /// Results that later stages choose from.
+    private var pool: Int {
+        var pool = options.select?.pool(k: k) ?? k
+        if let mmr = options.mmr { pool = max(pool, mmr.fetch ?? 4 * k) }
+        if let rerank = options.rerank { pool = max(pool, rerank.fetch) }
+        return pool
+    }
+
+    /// Candidates in order, and why there are no more.
+    struct Ranking: Sendable {
+        var candidates: [Candidate]
+        var reasons: Set<ShortfallReason>
+    }
+
+    /// Variety, selection and texts. Blocks.
+    func finish(_ ranking: Ranking, _ probe: Probe, notes: [String]? = nil) throws -> QueryAnswer {
+        var candidates = ranking.candidates
+        if let mmr = options.mmr {
+            candidates = various(Array(candidates.prefix(max(k, mmr.fetch ?? 4 * k))), lambda: mmr.lambda)
+        }
+        if let select = options.select {
+            candidates = select.apply(to: candidates, k: k)
+        } else {
+            candidates = Array(candidates.prefix(k))
+        }
+        let results = try results(candidates, probe)
+        var reasons = ranking.reasons
+        if targets.reduce(0, { $0 + $1.version.count + $1.pending.entries.count - $1.pending.hidden.count }) < k {
+            reasons.insert(.tooFewEntries)
+        }
         return QueryAnswer(
             domain: domain.info.domain, revision: domain.info.revision, results: results,
-            shortfall: results.count < k
-                ? Shortfall(
-                    requested: k, returned: results.count,
-                    reasons: ShortfallReason.allCases.filter(reasons.contains)) : nil,
-            prompt: template?.render(results.map(\.text)))
+            shortfall: shortfall(results.count, reasons), prompt: template?.render(results.map(\.text)), notes: notes)
     }
 
-    /// The `k` nearest entries of one version that may be answered; fewer only where it has no more.
+    private func shortfall(_ count: Int, _ reasons: Set<ShortfallReason>) -> Shortfall? {
+        guard count < k else { return nil }
+        return Shortfall(requested: k, returned: count, reasons: ShortfallReason.allCases.filter(reasons.contains))
+    }
+
+    // MARK: Ranking
+
+    /// The first `count` candidates of the domain.
     ///
-    /// The index knows neither images nor texts, so it is asked for more until enough are left.
-    private func nearest(
-        _ vector: ArraySlice<Float>, binding: Int, excluding excluded: Set<Int64>,
-        reasons: inout Set<ShortfallReason>
-    ) throws -> [Candidate] {
-        let version = versions[binding]
-        let query = KeyQuery(vector, metric: version.spec.metric)
-        var limit = min(version.key.count, k + excluded.count)
-        var known: [Int64: Entry] = [:]
-        while true {
-            var found: Set<ShortfallReason> = []
-            let hits = try version.key.search(query, limit: limit)
-            var candidates: [Candidate] = []
-            candidates.reserveCapacity(hits.count)
-            var isBelow = false
-            for hit in hits {
-                if hit.score < minScore {
-                    isBelow = true
-                    found.insert(.minScore)
-                    break
+    /// - Parameter isAnswer: whether what limits answers counts; a ranking that is fused with another is whole.
+    private func ranked(
+        _ probe: Probe, count: Int, excluding excluded: [Set<Int64>], isAnswer: Bool
+    ) throws -> Ranking {
+        let readsEntries = isAnswer && (dedupe.text || dedupe.image)
+        var streams: [CandidateStream] = []
+        var reasons: Set<ShortfallReason> = []
+        if case .fused(let vector, let terms) = probe, fusion.method == .rrf {
+            let (candidates, why) = try fusedByRank(vector, terms, excluding: excluded)
+            reasons = why
+            for target in targets {
+                let own = candidates.filter { $0.binding == target.binding }
+                streams.append(CandidateStream(target, own, readsEntries: readsEntries))
+            }
+        } else {
+            for target in targets {
+                guard let wanted = targetProbe(probe, target) else {
+                    reasons.insert(.noSharedTerm)
+                    continue
                 }
-                let id = version.key.vectors.ids[hit.row]
-                if excluded.contains(id) {
-                    found.insert(.excluded)
-                } else {
-                    candidates.append(Candidate(binding: binding, id: id, score: hit.score, entry: known[id]))
+                let expected = count + excluded[target.binding].count
+                streams.append(CandidateStream(target, wanted, expecting: expected, readsEntries: readsEntries))
+                if !target.pending.entries.isEmpty {
+                    streams.append(CandidateStream(target, target.pendingCandidates(wanted)))
                 }
             }
-            if dedupe.text {
-                candidates = try read(candidates)
-                for candidate in candidates { known[candidate.id] = candidate.entry }
-                candidates = Self.firstOfEachText(candidates, reasons: &found)
+            if case .lexical = probe { reasons.insert(.noSharedTerm) }
+        }
+        return try choose(count, from: streams, excluding: excluded, reasons, isAnswer: isAnswer)
+    }
+
+    /// Takes the best candidate of all streams again and again, and keeps those that may be results.
+    private func choose(
+        _ count: Int, from streams: [CandidateStream], excluding excluded: [Set<Int64>],
+        _ known: Set<ShortfallReason>, isAnswer: Bool
+    ) throws -> Ranking {
+        var chosen: [Candidate] = []
+        chosen.reserveCapacity(min(count, 1024))
+        var reasons = known
+        var taken = [Int](repeating: 0, count: targets.count)
+        var same = SameResults(isAnswer ? dedupe : .none)
+        while chosen.count < count {
+            var best: (stream: CandidateStream, candidate: Candidate)?
+            for stream in streams {
+                guard let candidate = try stream.peek() else { continue }
+                if best.map({ Candidate.precedes(candidate, $0.candidate) }) ?? true { best = (stream, candidate) }
             }
-            if candidates.count >= k || isBelow || limit == version.key.count {
-                reasons.formUnion(found)
-                return Array(candidates.prefix(k))
+            guard let (stream, candidate) = best else { break }
+            let target = targets[candidate.binding]
+            if isAnswer, candidate.score < minScore {
+                reasons.insert(.minScore)
+                stream.close()
+            } else if isAnswer, taken[candidate.binding] >= target.limit {
+                reasons.insert(.limited)
+                stream.close()
+            } else if excluded[candidate.binding].contains(candidate.id) {
+                reasons.insert(.excluded)
+                stream.pop()
+            } else if same.contains(candidate, vector: { targets[$0.binding].vector(of: $0.place) }, target.denseSpec) {
+                reasons.insert(.deduplicated)
+                stream.pop()
+            } else {
+                chosen.append(candidate)
+                taken[candidate.binding] += 1
+                stream.pop()
             }
-            // Rather once over all than ever nearer to it.
-            limit = limit * 4 < version.key.count / 8 ? limit * 4 : version.key.count
+        }
+        return Ranking(candidates: chosen, reasons: reasons)
+    }
+
+    private var fusion: Fusion { options.fusion ?? Fusion() }
+
+    /// Reciprocal rank fusion of a dense and a lexical ranking of the whole domain.
+    private func fusedByRank(
+        _ vector: [Float], _ terms: [SparseVector], excluding excluded: [Set<Int64>]
+    ) throws -> ([Candidate], Set<ShortfallReason>) {
+        let dense = try ranked(.dense(vector), count: fusion.depth, excluding: excluded, isAnswer: false)
+        let lexical = try ranked(.lexical(terms), count: fusion.depth, excluding: excluded, isAnswer: false)
+        var found: [Candidate.Identity: Candidate] = [:]
+        for var candidate in lexical.candidates {
+            candidate.parts = (nil, candidate.score)
+            found[candidate.identity] = candidate
+        }
+        for var candidate in dense.candidates {
+            candidate.parts = (candidate.score, found[candidate.identity]?.parts?.lexical)
+            found[candidate.identity] = candidate
+        }
+        let fused = ReciprocalRankFusion.fuse(
+            [dense.candidates.map(\.identity), lexical.candidates.map(\.identity)],
+            weights: [fusion.denseWeight, fusion.lexicalWeight], constant: fusion.constant, depth: fusion.depth
+        ) { $0.id != $1.id ? $0.id < $1.id : $0.binding < $1.binding }
+        let candidates = fused.compactMap { identity, score -> Candidate? in
+            guard var candidate = found[identity] else { return nil }
+            candidate.score = Float(score)
+            candidate.rank = score * Double(targets[candidate.binding].weight)
+            return candidate
+        }
+        return (candidates.sorted(by: Candidate.precedes), dense.reasons.union(lexical.reasons))
+    }
+
+    private func targetProbe(_ probe: Probe, _ target: SearchTarget) -> TargetProbe? {
+        func query(_ vector: [Float]) -> KeyQuery? {
+            target.denseSpec.map { KeyQuery(vector[...], metric: $0.metric) }
+        }
+        switch probe {
+        case .dense(let vector): return query(vector).map { .dense($0) }
+        case .lexical(let terms): return .lexical(terms[target.binding])
+        case .fused(let vector, let terms): return query(vector).map { .sum($0, terms[target.binding], fusion) }
+        }
+    }
+
+    // MARK: Variety
+
+    /// Orders the first `k` by maximal marginal relevance.
+    private func various(_ candidates: [Candidate], lambda: Float) -> [Candidate] {
+        let queries = candidates.map { candidate in
+            let target = targets[candidate.binding]
+            return KeyQuery(target.vector(of: candidate.place)[...], metric: target.denseSpec?.metric ?? .cosine)
+        }
+        let order = MaximalMarginalRelevance.select(
+            relevance: candidates.map { $0.relevance ?? $0.rank }, lambda: lambda, k: k
+        ) { Double(queries[$0].score(of: queries[$1])) }
+        return order.map { candidates[$0] }
+    }
+
+    // MARK: Merging (EVCap)
+
+    /// One list of names from the hits of many vectors, as EVCap makes it. Blocks.
+    ///
+    /// - Parameter vectors: validated.
+    package func merged(_ vectors: QueryVectors, _ merge: VectorMerge, excluding excluded: [Set<Int64>]) throws -> QueryAnswer {
+        var reasons: Set<ShortfallReason> = []
+        var hits: [(vector: Int, candidate: Candidate)] = []
+        for index in 0..<vectors.count {
+            let vector = Array(vectors.values[index * vectors.dim..<(index + 1) * vectors.dim])
+            let found = try ranked(.dense(vector), count: merge.perVector, excluding: excluded, isAnswer: true)
+            reasons.formUnion(found.reasons)
+            hits += found.candidates.map { (index, $0) }
+        }
+        hits.sort { one, other in
+            if one.candidate.rank != other.candidate.rank { return one.candidate.rank > other.candidate.rank }
+            if one.candidate.identity != other.candidate.identity {
+                return Candidate.precedes(one.candidate, other.candidate)
+            }
+            return one.vector < other.vector
+        }
+        let kept = Array(hits.prefix(merge.limit))
+        let candidates = try read(kept.map(\.candidate))
+        var seen: Set<String> = []
+        var results: [QueryResult] = []
+        for (hit, candidate) in zip(kept, candidates) where results.count < k {
+            guard let text = candidate.entry?.fields.text else { continue }
+            let name = VisualName.normalised(text)
+            guard seen.insert(name).inserted else {
+                reasons.insert(.deduplicated)
+                continue
+            }
+            guard var result = result(candidate, nil) else { continue }
+            result.name = name
+            result.vector = hit.vector
+            results.append(result)
+        }
+        if kept.count < k { reasons.insert(.tooFewEntries) }
+        let names = results.compactMap(\.name)
+        return QueryAnswer(
+            domain: domain.info.domain, revision: domain.info.revision, results: results,
+            shortfall: shortfall(results.count, reasons), prompt: template?.render(names), names: names,
+            joined: names.joined(separator: merge.separator))
+    }
+
+    // MARK: Results
+
+    private func results(_ candidates: [Candidate], _ probe: Probe) throws -> [QueryResult] {
+        try read(candidates).compactMap { result($0, probe) }
+    }
+
+    private func result(_ candidate: Candidate, _ probe: Probe?) -> QueryResult? {
+        guard let entry = candidate.entry else { return nil }
+        let target = targets[candidate.binding]
+        var result = QueryResult(
+            entry: entry, score: candidate.score, datastore: target.version.id.datastore,
+            version: target.version.id.number)
+        if case .pending = candidate.place { result.pending = true }
+        if let relevance = candidate.relevance {
+            result.rankScore = Float(relevance)
+        } else if target.weight != 1 {
+            result.rankScore = Float(candidate.rank)
+        }
+        if let parts = candidate.parts {
+            var scores: [String: Float] = [:]
+            if let spec = target.denseSpec, let score = parts.dense { scores[spec.name] = score }
+            if let spec = target.sparseSpec, let score = parts.lexical { scores[spec.name] = score }
+            result.scores = scores
+        }
+        switch probe {
+        case .lexical(let terms), .fused(_, let terms):
+            result.terms = shares(of: terms[candidate.binding], candidate, target)
+        case .dense, nil: break
+        }
+        return result
+    }
+
+    /// The terms that matched, each with its part of the score.
+    private func shares(of query: SparseVector, _ candidate: Candidate, _ target: SearchTarget) -> [TermShare] {
+        let matches = target.matches(query, candidate.place)
+        let total = matches.reduce(0.0) { $0 + Double($1.weight) }
+        return matches.map { match in
+            TermShare(
+                term: target.sparse?.vocabulary?.term(match.term), index: Int(match.term), weight: match.weight,
+                share: total == 0 ? 0 : Float(Double(match.weight) / total))
         }
     }
 
     /// Reads the texts that are not there yet, in one read per version.
     private func read(_ candidates: [Candidate]) throws -> [Candidate] {
         var candidates = candidates
-        for (binding, version) in versions.enumerated() {
+        for target in targets {
             let missing = candidates.indices.filter {
-                candidates[$0].binding == binding && candidates[$0].entry == nil
+                candidates[$0].binding == target.binding && candidates[$0].entry == nil
             }
             guard !missing.isEmpty else { continue }
-            let entries = try version.entries.entries(missing.map { candidates[$0].id })
+            let entries = try target.version.entries.entries(missing.map { candidates[$0].id })
             for (index, entry) in zip(missing, entries) { candidates[index].entry = entry }
         }
         return candidates
     }
 
-    /// Keeps the best-scored of equal texts.
-    private static func firstOfEachText(
-        _ candidates: [Candidate], reasons: inout Set<ShortfallReason>
-    ) -> [Candidate] {
-        var seen: Set<String> = []
-        let kept = candidates.filter { $0.entry.map { seen.insert($0.fields.text).inserted } ?? true }
-        if kept.count < candidates.count { reasons.insert(.deduplicated) }
-        return kept
+    // MARK: Entries as questions
+
+    /// The vector of an entry for the dense key that is searched, and where it is. Blocks.
+    ///
+    /// - Throws: `unknown_entry`, `invalid_value`.
+    package func vector(of reference: EntryReference, field: String) throws -> (vector: [Float], binding: Int, id: Int64) {
+        let named = targets.filter { reference.datastore == nil || $0.version.id.datastore == reference.datastore }
+        guard let target = named.first else {
+            throw DatastoreError.field(
+                .unknownEntry, field,
+                "domain \"\(domain.info.domain)\" is not bound to datastore \"\(reference.datastore ?? "")\"")
+        }
+        guard named.count == 1 else {
+            throw DatastoreError.field(
+                .invalidValue, field,
+                "domain \"\(domain.info.domain)\" is bound to \(targets.count) datastores; name the entry's \"datastore\"")
+        }
+        func unknown(_ what: String) -> DatastoreError {
+            DatastoreError.field(.unknownEntry, field, "\(target.version.id) has no entry \(what)")
+        }
+        let id: Int64
+        if let externalID = reference.externalID {
+            if let pending = target.pending.entries.first(where: { $0.entry.fields.externalID == externalID }) {
+                id = pending.entry.id
+            } else if let entry = try target.version.entries.entries(externalIDs: [externalID])[externalID] {
+                id = entry.id
+            } else {
+                throw unknown("\"\(externalID.prefix(80))\"")
+            }
+        } else {
+            id = reference.id ?? 0
+        }
+        if let index = target.pending.index(ofID: id) {
+            return (target.vector(of: .pending(index: index)), target.binding, id)
+        }
+        guard let row = target.version.row(ofID: id) else { throw unknown("\(id)") }
+        return (target.vector(of: .version(row: row)), target.binding, id)
     }
 }

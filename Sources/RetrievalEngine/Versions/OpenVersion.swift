@@ -3,12 +3,13 @@ package import DatastoreStorage
 import Foundation
 package import VectorIndex
 
-/// A version ready to answer: its index, its original vectors and its texts, checked against each other.
+/// A version ready to answer: for each key its index and its original vectors, and the texts, checked against each other.
 ///
 /// Thread-safe: everything in it is read-only. Files stay open until the last query that holds it ends.
 package final class OpenVersion: Sendable {
     package let manifest: Manifest
-    package let key: KeyIndex
+    /// In the order of the datastore's keys; one at least.
+    package let keys: [OpenKey]
     package let entries: EntryReader
 
     /// Blocks while the files are opened.
@@ -17,30 +18,46 @@ package final class OpenVersion: Sendable {
     ///   cannot read the index.
     package init(_ folder: VersionFolder) throws {
         let id = folder.manifest.id
-        guard let key = folder.manifest.keys.first else {
+        guard !folder.manifest.keys.isEmpty else {
             throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) names no key")
         }
+        var file = ""
         do {
-            let vectors = try VectorFile(path: folder.path(key.vectors).path)
-            guard vectors.count == folder.manifest.entries, vectors.dim == key.spec.dim else {
-                throw DatastoreError(
-                    .versionDamaged,
-                    "\(key.vectors) holds \(vectors.count) vectors of \(vectors.dim), "
-                        + "the manifest says \(folder.manifest.entries) of \(key.spec.dim)")
+            keys = try folder.manifest.keys.map {
+                file = $0.index
+                return try OpenKey($0, in: folder)
             }
-            let index = try VectorIndex(contentsOf: folder.path(key.index).path)
-            self.key = try KeyIndex(index: index, vectors: vectors, metric: key.spec.metric)
+            for key in keys.dropFirst() where !key.ids.elementsEqual(keys[0].ids) {
+                throw DatastoreError(
+                    .versionDamaged, "the vectors of \(keys[0].spec.name) and \(key.spec.name) are not of the same entries")
+            }
             entries = try EntryReader(folder.entries)
-            try entries.check(ids: vectors.ids)
+            try entries.check(ids: keys[0].ids)
         } catch let error as DatastoreError {
             throw DatastoreError(error.code, "\(id): \(error.detail)")
         } catch let error as FaissError {
             // Its checksum was right, so it is not the file that is wrong.
-            throw DatastoreError(.indexFailed, "\(id): \(key.index): \(error.message)")
+            throw DatastoreError(.indexFailed, "\(id): \(file): \(error.message)")
         }
         manifest = folder.manifest
     }
 
     package var id: VersionID { manifest.id }
-    package var spec: KeySpec { manifest.keys[0].spec }
+
+    /// Ids of the entries, ascending; rows of all keys are in this order. Valid while this version is held.
+    package var ids: UnsafeBufferPointer<Int64> { keys[0].ids }
+    package var count: Int { ids.count }
+
+    /// The row of an entry, nil when it is not here.
+    package func row(ofID id: Int64) -> Int? {
+        switch keys[0].index {
+        case .dense(let index): index.vectors.row(ofID: id)
+        case .sparse(let index): index.vectors.row(ofID: id)
+        }
+    }
+
+    package func key(_ name: String) -> OpenKey? { keys.first { $0.spec.name == name } }
+
+    /// The original vectors of a row, in the order of the keys.
+    package func vectors(row: Int) -> [KeyVector] { keys.map { $0.vector(row: row) } }
 }

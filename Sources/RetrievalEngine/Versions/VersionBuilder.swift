@@ -15,124 +15,135 @@ struct VersionBuilder {
     /// The last pending change that goes in.
     let through: Int64
     let jobID: String
+    /// The words of sparse keys, by name.
+    let vocabularies: [String: URL]
+    /// Says whether an entry stays; nil keeps all.
+    var keeps: ((Entry, [KeyVector]) throws -> Bool)?
     /// Called between chunks; throws to stop the build.
-    let checkpoint: (_ entriesWritten: Int) throws -> Void
+    let checkpoint: (_ entriesSeen: Int) throws -> Void
 
     static let chunk = 1024
 
-    /// Writes entries, vectors and index into `folder`.
+    /// Writes entries, vectors and indexes into `folder`.
     ///
     /// - Returns: the manifest, without the checksums of the files, which `VersionPublisher` adds.
     func build() throws -> Manifest {
-        guard let spec = datastore.keys.first else {
+        guard !datastore.keys.isEmpty else {
             throw DatastoreError(.internalError, "datastore \"\(datastore.name)\" has no key")
         }
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let key = Manifest.Key(spec: spec)
-        let isHalf = try pending.isHalfPrecision(through: through) && base?.key.vectors.element != .f32
-        let vectors = try VectorFileWriter(
-            path: folder.appending(path: key.vectors).path, dim: spec.dim, element: isHalf ? .f16 : .f32)
-        let entries = try EntryWriter(folder.appending(path: VersionFolder.entriesFile))
+        let layouts = try pending.layouts(through: through)
         let most = (base?.manifest.entries ?? 0) + (try pending.count())
-        var rows = RowSink(
-            vectors: vectors, entries: entries, index: try VectorIndexBuilder(dim: spec.dim, capacity: most), spec: spec
-        )
-        let counts = try merge(into: &rows)
-        let written = rows.written
-        let lastID = rows.lastID
-        let index = try rows.finish()
-        try entries.finish()
-        try vectors.finish()
-        let indexFile = folder.appending(path: key.index)
-        try index.write(to: indexFile.path)
+        let keys = try datastore.keys.enumerated().map { position, spec in
+            try KeyBuilder(
+                spec, in: folder, isHalf: isHalf(position, layouts), capacity: most, vocabulary: vocabularies[spec.name])
+        }
+        let entries = try EntryWriter(folder.appending(path: VersionFolder.entriesFile))
+        var rows = RowSink(keys: keys, entries: entries)
+        let counts = try walk { entry, vectors in try rows.append(entry, vectors) }
+        try rows.finish()
+        for key in keys { try key.finish() }
         return Manifest(
-            id: id, kind: datastore.kind, entries: written, keys: [key], files: [],
+            id: id, kind: datastore.kind, entries: rows.written, keys: keys.map(\.key), files: [],
             lineage: Manifest.Lineage(
-                baseVersion: base?.id.number, jobID: jobID, pendingThrough: through, lastEntryID: lastID,
-                added: counts.added, replaced: counts.replaced),
+                baseVersion: base?.id.number, jobID: jobID, pendingThrough: through,
+                lastEntryID: max(rows.lastID, counts.lastID), added: counts.added, replaced: counts.replaced,
+                removed: keeps == nil ? nil : counts.removed),
             tools: ["capstan": Release.version, "faiss": VectorIndex.faissVersion], createdAt: Date())
     }
 
-    /// Walks base and changes side by side, both ascending by id.
-    private func merge(into rows: inout RowSink) throws -> (added: Int, replaced: Int) {
-        var added = 0
-        var replaced = 0
-        var next = 0
-        let baseIDs = base?.key.vectors.ids
-        let baseCount = baseIDs?.count ?? 0
-        try pending.forEachEntry(through: through) { change in
-            var end = next
-            while end < baseCount, let id = baseIDs?[end], id < change.entry.id { end += 1 }
-            try copy(next..<end, into: &rows)
-            next = end
-            if end < baseCount, baseIDs?[end] == change.entry.id {
-                next += 1
-                replaced += 1
-            } else {
-                added += 1
-            }
-            try rows.append(change.entry, change.vector)
-            if rows.written % Self.chunk == 0 { try checkpoint(rows.written) }
+    /// Whether the vectors of a key can all be kept as 16-bit floats.
+    private func isHalf(_ position: Int, _ layouts: [PendingLayout]) -> Bool {
+        if let base, base.keys[position].dense?.vectors.element == .f32 { return false }
+        return layouts.allSatisfy { layout in
+            guard position < layout.parts.count, case .dense(_, let half) = layout.parts[position] else { return false }
+            return half
         }
-        try copy(next..<baseCount, into: &rows)
-        return (added, replaced)
     }
 
-    private func copy(_ range: Range<Int>, into rows: inout RowSink) throws {
-        guard let base, !range.isEmpty else { return }
-        var start = range.lowerBound
-        while start < range.upperBound {
-            let chunk = start..<min(start + Self.chunk, range.upperBound)
-            let entries = try base.entries.entries(base.key.vectors.ids[chunk].map { $0 })
-            for (row, entry) in zip(chunk, entries) { try rows.append(entry, base.key.vectors.vector(row: row)) }
-            start = chunk.upperBound
-            try checkpoint(rows.written)
+    struct Counts {
+        var added = 0
+        var replaced = 0
+        var removed = 0
+        /// The largest id that came by, also of an entry that did not stay.
+        var lastID: Int64 = 0
+    }
+
+    /// Gives the entries that stay, in the order of their ids: base and changes are walked side by side.
+    func walk(_ body: (Entry, [KeyVector]) throws -> Void) throws -> Counts {
+        var counts = Counts()
+        counts.lastID = base?.manifest.lineage.lastEntryID ?? 0
+        var seen = 0
+        func take(_ entry: Entry, _ vectors: [KeyVector]) throws {
+            counts.lastID = max(counts.lastID, entry.id)
+            seen += 1
+            if seen % Self.chunk == 0 { try checkpoint(seen) }
+            if let keeps, try !keeps(entry, vectors) {
+                counts.removed += 1
+            } else {
+                try body(entry, vectors)
+            }
         }
+        func copy(_ range: Range<Int>) throws {
+            guard let base, !range.isEmpty else { return }
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.chunk) {
+                let chunk = start..<min(start + Self.chunk, range.upperBound)
+                let entries = try base.entries.entries(base.ids[chunk].map { $0 })
+                for (row, entry) in zip(chunk, entries) { try take(entry, base.vectors(row: row)) }
+            }
+        }
+        var next = 0
+        let count = base?.count ?? 0
+        try pending.forEachEntry(through: through) { change in
+            var end = next
+            while end < count, let id = base?.ids[end], id < change.entry.id { end += 1 }
+            try copy(next..<end)
+            next = end
+            if end < count, base?.ids[end] == change.entry.id {
+                next += 1
+                counts.replaced += 1
+            } else {
+                counts.added += 1
+            }
+            try take(change.entry, change.vectors.map(\.vector))
+        }
+        try copy(next..<count)
+        return counts
     }
 }
 
-/// Where the rows of a version go: texts and original vectors to their files, normalised vectors to the index.
-private struct RowSink: ~Copyable {
-    private let vectors: VectorFileWriter
+/// Where the rows of a version go: texts to the database, vectors to the files of their keys.
+private struct RowSink {
+    private let keys: [KeyBuilder]
     private let entries: EntryWriter
-    private var index: VectorIndexBuilder
-    private let spec: KeySpec
     private var waiting: [Entry] = []
-    private var normalised: [Float] = []
     private(set) var written = 0
     private(set) var lastID: Int64 = 0
 
-    init(vectors: VectorFileWriter, entries: EntryWriter, index: consuming VectorIndexBuilder, spec: KeySpec) {
-        self.vectors = vectors
+    init(keys: [KeyBuilder], entries: EntryWriter) {
+        self.keys = keys
         self.entries = entries
-        self.index = index
-        self.spec = spec
     }
 
-    mutating func append(_ entry: Entry, _ vector: [Float]) throws {
-        try vector.withUnsafeBufferPointer { try vectors.append(id: entry.id, $0) }
-        waiting.append(entry)
-        let start = normalised.count
-        normalised += vector
-        if spec.metric == .cosine {
-            normalised.withUnsafeMutableBufferPointer {
-                VectorMath.normalise(UnsafeMutableBufferPointer(rebasing: $0[start...]))
-            }
+    mutating func append(_ entry: Entry, _ vectors: [KeyVector]) throws {
+        guard vectors.count == keys.count else {
+            throw DatastoreError(
+                .storageFailed, "entry \(entry.id) has \(vectors.count) vectors, expected \(keys.count)")
         }
+        for (key, vector) in zip(keys, vectors) { try key.append(id: entry.id, vector) }
+        waiting.append(entry)
         written += 1
         lastID = entry.id
         if waiting.count == VersionBuilder.chunk { try flush() }
     }
 
-    consuming func finish() throws -> VectorIndex {
+    mutating func finish() throws {
         try flush()
-        return index.freeze()
+        try entries.finish()
     }
 
     private mutating func flush() throws {
         try entries.append(waiting)
         waiting.removeAll(keepingCapacity: true)
-        try normalised.withUnsafeBufferPointer { try index.add($0) }
-        normalised.removeAll(keepingCapacity: true)
     }
 }

@@ -14,7 +14,7 @@ struct VersionPublisher {
     /// - Returns: the catalog row that makes the version exist.
     func place(_ staged: URL, manifest: Manifest, checkpoint: () throws -> Void) throws -> VersionRecord {
         var manifest = manifest
-        let names = [VersionFolder.entriesFile] + manifest.keys.flatMap { [$0.vectors, $0.index] }
+        let names = [VersionFolder.entriesFile] + manifest.keys.flatMap(\.files)
         manifest.files = try names.map { name in
             try checkpoint()
             return try FileDigest.of(staged.appending(path: name))

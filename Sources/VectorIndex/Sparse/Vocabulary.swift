@@ -52,7 +52,8 @@ package final class Vocabulary: Sendable {
         guard String(validating: bytes, as: UTF8.self) != nil else { throw damaged("the terms are not UTF-8") }
         // All in ascending order are all different, so each index is there once.
         for place in 0..<count {
-            guard order[place] < count, place == 0 || Self.compare(utf8(order[place - 1]), utf8(order[place])) < 0 else {
+            guard order[place] < count, place == 0 || Self.compare(utf8(order[place - 1]), utf8(order[place])) < 0
+            else {
                 throw damaged("the terms are not in order at place \(place)")
             }
         }

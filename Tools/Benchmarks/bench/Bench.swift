@@ -1,12 +1,13 @@
 import ArgumentParser
 import Foundation
 
-/// Measures a release build of capstand on this machine: `Tools/bench-query` and `Tools/bench-import` run it.
+/// Measures a release build of capstand on this machine: `Tools/bench-query`, `Tools/bench-import` and
+/// `Tools/bench-sparse` run it.
 @main
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures capstand on this machine.",
-        subcommands: [BenchQuery.self, BenchImport.self])
+        subcommands: [BenchQuery.self, BenchImport.self, BenchSparse.self])
 }
 
 /// Says how far the benchmark is. Nobody reading it any more is no reason to stop.

@@ -1,0 +1,83 @@
+import DatastoreCore
+import DatastoreStorage
+package import Foundation
+import VectorIndex
+
+/// The words of sparse keys.
+extension CapstanEngine {
+    /// Takes the words of a sparse key, in the order of their indices. Once there are entries they stay.
+    ///
+    /// - Parameter file: UTF-8, one term per line; as many lines as the key has terms.
+    /// - Throws: `unknown_datastore`, `unknown_key`, `vocabulary_in_use`, `invalid_value`.
+    package func setVocabulary(_ file: URL, ofKey name: String, of datastore: String) async throws {
+        try await control { [self] in
+            let record = try catalog.datastore(datastore)
+            guard let key = record.keys.first(where: { $0.name == name }), key.kind == .sparse else {
+                throw DatastoreError.field(
+                    .unknownKey, "key", "datastore \"\(datastore)\" has no sparse key \"\(name)\"")
+            }
+            let target = directory.vocabulary(ofKey: name, datastore: datastore)
+            let latest = try catalog.latestVersion(of: datastore)
+            guard try latest == nil && waitingChanges(datastore, latest) == 0 && !jobs.isBusy(datastore) else {
+                throw DatastoreError(
+                    .vocabularyInUse,
+                    "datastore \"\(datastore)\" has entries or a job already, and their weights are of the vocabulary "
+                        + "as it is; make a new datastore for another one")
+            }
+            let text = try String(contentsOf: file, encoding: .utf8)
+            var terms = text.split(separator: "\n", omittingEmptySubsequences: false).map {
+                $0.last == "\r" ? $0.dropLast() : $0
+            }
+            if terms.last?.isEmpty == true { terms.removeLast() }
+            guard terms.count == key.dim else {
+                throw DatastoreError.field(
+                    .invalidValue, "vocabulary", "got \(terms.count) lines, expected \(key.dim), the terms of the key")
+            }
+            let temporary = target.appendingPathExtension("new")
+            try DurableFiles.remove(temporary)
+            try VocabularyWriter.write(terms.lazy.map(String.init), to: temporary.path)
+            try DurableFiles.move(temporary, to: target)
+        }
+    }
+
+    /// The files of the words of a datastore's sparse keys, by name; keys without words are not there.
+    func vocabularies(of datastore: DatastoreRecord) -> [String: URL] {
+        var files: [String: URL] = [:]
+        for key in datastore.keys where key.kind == .sparse {
+            let file = directory.vocabulary(ofKey: key.name, datastore: datastore.name)
+            if FileManager.default.fileExists(atPath: file.path) { files[key.name] = file }
+        }
+        return files
+    }
+
+    /// Finds words in the vocabularies of a datastore's keys.
+    func termIndex(of datastore: DatastoreRecord) throws -> @Sendable (_ key: String, _ term: String) -> UInt32? {
+        let vocabularies = try vocabularies(of: datastore).mapValues { try Vocabulary(path: $0.path) }
+        return { key, term in vocabularies[key]?.index(of: term) }
+    }
+}
+
+extension DatastoreRecord {
+    /// Files of vectors by the names of their keys; "" stands for the first dense one.
+    ///
+    /// - Throws: `unknown_key`, `invalid_value`.
+    func byKey(_ files: [String: String]) throws -> [String: String] {
+        var named: [String: String] = [:]
+        for (name, file) in files.sorted(by: { $0.key < $1.key }) {
+            let key = name.isEmpty ? keys.first { $0.kind == .dense } : keys.first { $0.name == name }
+            guard let key else {
+                throw DatastoreError.field(
+                    .unknownKey, "vectors", "datastore \"\(self.name)\" has no \(name.isEmpty ? "dense key" : "key \"\(name)\""), "
+                        + "only \(keys.map(\.name).joined(separator: ", "))")
+            }
+            guard key.kind == .dense else {
+                throw DatastoreError.field(
+                    .invalidValue, "vectors", "key \"\(key.name)\" is sparse: its weights come with the rows, in \"vectors\"")
+            }
+            guard named.updateValue(file, forKey: key.name) == nil else {
+                throw DatastoreError.field(.invalidValue, "vectors", "got two files for key \"\(key.name)\"")
+            }
+        }
+        return named
+    }
+}
