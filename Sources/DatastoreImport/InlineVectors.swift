@@ -37,7 +37,7 @@ struct InlineKeys: Sendable {
 /// With `VectorPooling.mean` an array of arrays of numbers, or base64 of several vectors end to end, is their mean. What
 /// is `null` counts as not given.
 struct InlineVectors {
-    static let names: Set<String> = ["vector", "vector_base64", "vectors"]
+    static let names = ["vector", "vector_base64", "vectors"]
 
     /// One for each key, in the order of the keys; nil where none is given.
     private(set) var vectors: [KeyVector?]

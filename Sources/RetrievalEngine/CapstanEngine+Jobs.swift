@@ -289,6 +289,7 @@ extension CapstanEngine {
             job: job.id, keys: datastore.keys, rows: rows, vectors: numpy, options: options,
             sources: { try ([rows] + vectors.keys.sorted().compactMap { vectors[$0] }).map(SourceStamp.init(path:)) },
             pending: pending, base: base, encoders: encoders, termIndex: try termIndex(of: datastore),
+            wordless: wordless(of: datastore),
             rejects: directory.rejects(job: job.id, datastore: job.datastore)
         ) { [self] format in
             report.format = format

@@ -53,7 +53,7 @@ extension CapstanEngine {
         var reading = ImportReading(
             job: job, keys: record.keys, rows: file.path, vectors: [:],
             options: ImportOptions(build: false, format: .ndjson, pool: .mean), sources: { [] }, pending: pending,
-            base: base, encoders: encoders, termIndex: try termIndex(of: record),
+            base: base, encoders: encoders, termIndex: try termIndex(of: record), wordless: wordless(of: record),
             rejects: folder.appending(path: "rejects.jsonl"), onForm: { _ in },
             beforeCommit: { [self] in try keepRevisions(of: encoders, record) }, checkpoint: {},
             onProgress: { _, _ in })

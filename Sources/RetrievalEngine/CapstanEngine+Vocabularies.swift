@@ -50,6 +50,12 @@ extension CapstanEngine {
         return files
     }
 
+    /// The sparse keys of a datastore that have no vocabulary.
+    func wordless(of datastore: DatastoreRecord) -> Set<String> {
+        let sparse = datastore.keys.filter { $0.kind == .sparse }.map(\.name)
+        return Set(sparse).subtracting(vocabularies(of: datastore).keys)
+    }
+
     /// Finds words in the vocabularies of a datastore's keys.
     func termIndex(of datastore: DatastoreRecord) throws -> @Sendable (_ key: String, _ term: String) -> UInt32? {
         let vocabularies = try vocabularies(of: datastore).mapValues { try Vocabulary(path: $0.path) }

@@ -132,6 +132,42 @@ struct CommandTests {
         #expect(try await daemon.stop() == 0)
     }
 
+    @Test func vectorsOfEachKeyComeFromAFileOfTheirOwn() async throws {
+        let daemon = try await Daemon(dataDirectory: directory.file("data"))
+        let keys = [
+            KeySpec(name: "text", dim: 2, metric: .cosine), KeySpec(name: "image", dim: 3, metric: .innerProduct),
+        ]
+        _ = try await daemon.client.createDatastore(
+            CreateDatastoreRequest(name: "store", kind: .captions, keys: keys))
+        let capstan = CommandLineTool("capstan", environment: ["CAPSTAN_URL": "http://\(daemon.address)"])
+        let rows = try directory.write("rows.txt", Data("a cat\na dog\n".utf8)).path()
+        // Not KEY=FILE: no key has such a name.
+        let text = try directory.write("text=1.npy", Vectors(values: [1, 0, 0, 1], dim: 2).npy()).path()
+        let image = Vectors(values: [1, 0, 0, 0, 1, 0], dim: 3).npy()
+        let whole = try directory.write("image.npy", image).path()
+        var stack = image
+        let shape = try #require(stack.firstRange(of: Data("(2, 3), }".utf8)))
+        stack.replaceSubrange(shape, with: Data("(1,2,3),}".utf8))
+        let stacked = try directory.write("stacked.npy", stack).path()
+
+        let imported = try capstan.run(
+            "import", "store", rows, "--vectors", text, "--vectors", "image=\(whole)", "--json")
+        #expect(imported.exitCode == 0, "\(imported.errors)")
+        let one = try directory.write("one.txt", Data("a cow\n".utf8)).path()
+        let pooled = try capstan.run(
+            "import", "store", one, "--vectors", "image=\(stacked)", "--vectors",
+            "text=\(try directory.write("t.npy", Vectors(values: [1, 1], dim: 2).npy()).path())", "--pool", "mean")
+        #expect(pooled.exitCode == 0, "\(pooled.errors)")
+        let refused = try capstan.run("import", "store", one, "--vectors", "image=\(stacked)")
+        #expect(refused.exitCode == 1)
+        #expect(refused.errors.contains("--pool mean"), "\(refused.errors)")
+        let twice = try capstan.run("import", "store", rows, "--vectors", text, "--vectors", text)
+        #expect(twice.exitCode == 2, "\(twice)")
+        #expect(twice.errors.contains("--vectors is given twice"))
+        #expect(try await daemon.client.datastore("store").entries == 3)
+        #expect(try await daemon.stop() == 0)
+    }
+
     @Test func exitCodesTellRefusedUsageAndUnreachableApart() async throws {
         let daemon = try await Daemon(dataDirectory: directory.file("data"))
         let capstan = CommandLineTool("capstan", environment: ["CAPSTAN_URL": "http://\(daemon.address)"])

@@ -79,7 +79,8 @@ struct ExactSearchTests {
         return answers
     }
 
-    private static func relevantTexts(_ file: URL) throws -> [Set<String>] {
+    /// The texts of each image, by their external ids; none where it has none.
+    static func relevantTexts(_ file: URL) throws -> [Set<String>] {
         struct Row: Decodable { var relevant: [JSONValue]? }
         var rows: [Set<String>] = []
         let lines = LineReader(source: try ByteSource(path: file.path))

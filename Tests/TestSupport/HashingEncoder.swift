@@ -22,10 +22,19 @@ package final class HashingEncoder: Sendable {
 
     private let state = Mutex(State())
     private let port = Mutex(0)
+    private let known: [String: [Float]]
+
+    private init(known: [String: [Float]]) {
+        self.known = known
+    }
 
     /// Runs the encoder while `body` does.
-    package static func with<Value>(_ body: (HashingEncoder) async throws -> Value) async throws -> Value {
-        let encoder = HashingEncoder()
+    ///
+    /// - Parameter known: vectors of texts that it is to give instead of its own.
+    package static func with<Value>(
+        known: [String: [Float]] = [:], _ body: (HashingEncoder) async throws -> Value
+    ) async throws -> Value {
+        let encoder = HashingEncoder(known: known)
         let (ready, started) = AsyncStream.makeStream(of: Void.self)
         let application = Application(
             router: encoder.router, configuration: .init(address: .hostname("127.0.0.1", port: 0)),
@@ -155,7 +164,7 @@ package final class HashingEncoder: Sendable {
         let answer = Answer(
             model: Self.model, revision: revision,
             data: question.texts.enumerated().map {
-                Answer.Embedding(index: $0, embedding: QueryVectors.base64(Self.vector(of: $1)))
+                Answer.Embedding(index: $0, embedding: QueryVectors.base64(known[$1] ?? Self.vector(of: $1)))
             })
         return Response(
             status: .ok, headers: [.contentType: "application/json"],

@@ -23,17 +23,43 @@ package enum PythonTools {
     }
 
     private static func run(_ executable: URL, _ arguments: [String]) throws {
+        let (process, errors) = try prepared(executable, arguments)
+        try process.run()
+        process.waitUntilExit()
+        try check(process, errors)
+    }
+
+    /// Runs a file of `Tools/python/reference` to its end, and keeps no thread waiting for it.
+    package static func run(reference name: String, _ arguments: String...) async throws {
+        let file = TestData.package.appending(path: "Tools/python/reference/\(name).py")
+        let (process, errors) = try prepared(python, [file.path] + arguments)
+        try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
+            process.terminationHandler = { _ in done.resume() }
+            do {
+                try process.run()
+            } catch {
+                process.terminationHandler = nil
+                done.resume(throwing: error)
+            }
+        }
+        try check(process, errors)
+    }
+
+    private static func prepared(
+        _ executable: URL, _ arguments: [String]
+    ) throws -> (Process, errors: TemporaryDirectory) {
         let folder = try TemporaryDirectory()
-        let errors = try folder.write("errors", Data())
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
         process.standardOutput = FileHandle.nullDevice
-        process.standardError = try FileHandle(forWritingTo: errors)
-        try process.run()
-        process.waitUntilExit()
+        process.standardError = try FileHandle(forWritingTo: folder.write("errors", Data()))
+        return (process, folder)
+    }
+
+    private static func check(_ process: Process, _ errors: TemporaryDirectory) throws {
         guard process.terminationStatus == 0 else {
-            throw Failed(description: try String(contentsOf: errors, encoding: .utf8))
+            throw Failed(description: try String(contentsOf: errors.file("errors"), encoding: .utf8))
         }
     }
 }

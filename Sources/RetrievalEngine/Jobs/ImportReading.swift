@@ -23,7 +23,9 @@ struct ImportReading {
     /// Make the vectors of rows that come without, by the position of their key.
     let encoders: [Int: RowEncoder]
     /// Finds a word in the vocabulary of a key.
-    let termIndex: @Sendable (_ key: String, _ term: String) -> UInt32?
+    let termIndex: TermIndex
+    /// Sparse keys that have no vocabulary.
+    let wordless: Set<String>
     let rejects: URL
     /// Called once the form of the rows is known.
     let onForm: (ImportFormat) throws -> Void
@@ -77,7 +79,7 @@ struct ImportReading {
 
     private func read(from position: inout ImportPosition) throws -> Outcome {
         let reader = try ImportReader(
-            rowsPath: rows, vectors: vectors, keys: keys, termIndex: termIndex, options: options,
+            rowsPath: rows, vectors: vectors, keys: keys, termIndex: termIndex, wordless: wordless, options: options,
             encodes: Set(encoders.keys.map { keys[$0].name }))
         try onForm(reader.format)
         try skip(position.rows, of: reader)
