@@ -176,7 +176,8 @@ package final class PendingChanges: Sendable {
                     arguments: StatementArguments(
                         [job, id] + EntryColumns.arguments(change.entry.fields)
                             + [
-                                change.vectors.allSatisfy(\.isHalfPrecision), offset, PendingLayout(change.vectors).text,
+                                change.vectors.allSatisfy(\.isHalfPrecision), offset,
+                                PendingLayout(change.vectors).text,
                                 length,
                             ]))
                 offset += Int64(length)
@@ -353,7 +354,8 @@ package final class PendingChanges: Sendable {
         + "vector_bytes"
 
     private func pendingEntry(_ row: Row) throws -> PendingEntry {
-        var pending = PendingEntry(entry: Entry(id: row[0], fields: try EntryColumns.fields(row, offset: 1)), vectors: [])
+        var pending = PendingEntry(
+            entry: Entry(id: row[0], fields: try EntryColumns.fields(row, offset: 1)), vectors: [])
         pending.sequence = row[13]
         pending.vectors = try originals(row)
         return pending
@@ -369,7 +371,8 @@ package final class PendingChanges: Sendable {
         if let text: String = row[14] {
             guard let layout = PendingLayout(word: text) else {
                 throw DatastoreError(
-                    .storageFailed, "pending.sqlite: change \(row[13] as Int64) has the layout \"\(text)\", which is none")
+                    .storageFailed,
+                    "pending.sqlite: change \(row[13] as Int64) has the layout \"\(text)\", which is none")
             }
             return try file.vectors(layout, at: offset, bytes: row[15])
         }

@@ -121,7 +121,8 @@ package struct PendingLayout: Sendable, Hashable {
                 }
             case .sparse:
                 guard let count = take(1, UInt32.self)?.first, let indices = take(Int(count), UInt32.self),
-                    let values = take(Int(count), Float.self), let sparse = try? SparseVector(indices: indices, values: values)
+                    let values = take(Int(count), Float.self),
+                    let sparse = try? SparseVector(indices: indices, values: values)
                 else { return nil }
                 vectors.append(PendingVector(.sparse(sparse), isHalfPrecision: false))
             }

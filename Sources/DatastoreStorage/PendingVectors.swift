@@ -46,7 +46,8 @@ final class PendingVectors: Sendable {
             guard let vectors = layout.vectors(UnsafeRawBufferPointer(buffer)) else {
                 throw DatastoreError(
                     .storageFailed,
-                    "pending/\(url.lastPathComponent): the \(bytes) bytes at \(offset) are no vectors \"\(layout.text)\"")
+                    "pending/\(url.lastPathComponent): the \(bytes) bytes at \(offset) are no vectors \"\(layout.text)\""
+                )
             }
             return vectors
         }

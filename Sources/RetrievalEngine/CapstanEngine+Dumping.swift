@@ -69,8 +69,10 @@ extension CapstanEngine {
             position.questions = number + 1
             position.report.images = number + 1
             if position.questions % Self.dumpBatch == 0 {
-                try record(&position, output, job, pace.progress(
-                    rows: position.questions, fraction: Double(position.questions) / Double(images.count)))
+                try record(
+                    &position, output, job,
+                    pace.progress(
+                        rows: position.questions, fraction: Double(position.questions) / Double(images.count)))
                 try checkpoint(job.id)
             }
         }
@@ -105,7 +107,8 @@ extension CapstanEngine {
             }
             guard seen.insert(image).inserted else {
                 throw DatastoreError.field(
-                    .invalidValue, "ids[\(index)]", "got \"\(image.prefix(80))\" a second time; each image has one list")
+                    .invalidValue, "ids[\(index)]", "got \"\(image.prefix(80))\" a second time; each image has one list"
+                )
             }
             return image
         }

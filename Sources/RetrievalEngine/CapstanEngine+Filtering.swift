@@ -8,7 +8,8 @@ extension CapstanEngine {
     /// Queues a filter.
     ///
     /// - Throws: `unknown_datastore`, `unknown_key`, `invalid_value`, `no_version`.
-    package func submitFilter(_ request: FilterRequest, of datastore: String, by: String? = nil) async throws -> JobInfo {
+    package func submitFilter(_ request: FilterRequest, of datastore: String, by: String? = nil) async throws -> JobInfo
+    {
         try request.validate()
         return try await control { [self] in
             let record = try catalog.datastore(datastore)
@@ -34,7 +35,9 @@ extension CapstanEngine {
             try catalog.finish(job: job.id, state: .succeeded, error: nil, at: Date())
             return
         }
-        try build(job, pending) { try filter.keeps($0, $1) } beforePublishing: { [self] in
+        try build(job, pending) {
+            try filter.keeps($0, $1)
+        } beforePublishing: { [self] in
             try filter.finish()
             try catalog.update(job: job.id, report: filter.report)
         }
@@ -59,7 +62,8 @@ struct FilterScore {
                 guard let position = keys.firstIndex(where: { $0.name == name && $0.kind == .dense }) else {
                     throw DatastoreError.field(
                         .unknownKey, "score.keys",
-                        "the datastore has no dense key \"\(name.prefix(80))\", only \(keys.map(\.name).joined(separator: ", "))")
+                        "the datastore has no dense key \"\(name.prefix(80))\", only \(keys.map(\.name).joined(separator: ", "))"
+                    )
                 }
                 return position
             }

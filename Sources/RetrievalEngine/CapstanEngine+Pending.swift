@@ -41,7 +41,8 @@ extension CapstanEngine {
         }
     }
 
-    private func add(_ rows: Data, to datastore: String, _ pending: PendingChanges, job: String) throws -> EntryChanges {
+    private func add(_ rows: Data, to datastore: String, _ pending: PendingChanges, job: String) throws -> EntryChanges
+    {
         let record = try catalog.datastore(datastore)
         let base = try catalog.latestVersion(of: datastore).map { try open($0.id) }
         let encoders = try rowEncoders(of: record)

@@ -78,7 +78,8 @@ extension CapstanEngine {
         let client = try reranker(rerank.reranker)
         guard let text = rerank.query ?? question.query.text else {
             throw DatastoreError.field(
-                .missingField, "rerank.query", "expected what the reranker compares texts with; the question is no text")
+                .missingField, "rerank.query", "expected what the reranker compares texts with; the question is no text"
+            )
         }
         let first = try await search { try retriever.firstStage(probe, excluding: excluding()) }
         let (ranking, notes) = await reranked(first, text, client, fetch: rerank.fetch)
@@ -108,10 +109,13 @@ extension CapstanEngine {
             }
             var reranked = ranking
             reranked.candidates = order.map { scored[$0] } + left + ranking.candidates.dropFirst(fetch)
-            let note = left.isEmpty ? nil : ["the reranker left out \(left.count) of \(head.count) texts; they come last"]
+            let note =
+                left.isEmpty ? nil : ["the reranker left out \(left.count) of \(head.count) texts; they come last"]
             return (reranked, note)
         } catch let error as DatastoreError {
-            return (ranking, ["not reranked, in the order of the first stage: \(error.detail) (\(error.code.rawValue))"])
+            return (
+                ranking, ["not reranked, in the order of the first stage: \(error.detail) (\(error.code.rawValue))"]
+            )
         } catch {
             return (ranking, ["not reranked, in the order of the first stage: \(error)"])
         }
@@ -229,7 +233,9 @@ extension CapstanEngine {
         let vectors: QueryVectors
         switch input {
         case .vector, .vectorBase64: vectors = try input.single(field: field)
-        case .text, .image: vectors = try await encoded(input, QueryEncoder(retriever.denseSpecs(), moment.domain, questionEncoder), field: field)
+        case .text, .image:
+            vectors = try await encoded(
+                input, QueryEncoder(retriever.denseSpecs(), moment.domain, questionEncoder), field: field)
         case .entry(let reference):
             let found = try await search { try retriever.vector(of: reference, field: "\(field).entry") }
             entry = (found.binding, found.id)

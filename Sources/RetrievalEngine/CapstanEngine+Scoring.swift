@@ -74,5 +74,6 @@ extension CapstanEngine {
     }
 
     private static let needsDomain = DatastoreError.field(
-        .missingField, "domain", "texts, pictures and entries need the domain whose encoder and datastores they are for")
+        .missingField, "domain", "texts, pictures and entries need the domain whose encoder and datastores they are for"
+    )
 }

@@ -73,12 +73,14 @@ extension DatastoreRecord {
             let key = name.isEmpty ? keys.first { $0.kind == .dense } : keys.first { $0.name == name }
             guard let key else {
                 throw DatastoreError.field(
-                    .unknownKey, "vectors", "datastore \"\(self.name)\" has no \(name.isEmpty ? "dense key" : "key \"\(name)\""), "
+                    .unknownKey, "vectors",
+                    "datastore \"\(self.name)\" has no \(name.isEmpty ? "dense key" : "key \"\(name)\""), "
                         + "only \(keys.map(\.name).joined(separator: ", "))")
             }
             guard key.kind == .dense else {
                 throw DatastoreError.field(
-                    .invalidValue, "vectors", "key \"\(key.name)\" is sparse: its weights come with the rows, in \"vectors\"")
+                    .invalidValue, "vectors",
+                    "key \"\(key.name)\" is sparse: its weights come with the rows, in \"vectors\"")
             }
             guard named.updateValue(file, forKey: key.name) == nil else {
                 throw DatastoreError.field(.invalidValue, "vectors", "got two files for key \"\(key.name)\"")

@@ -265,7 +265,8 @@ extension WireSchemaTests.Sent {
                 try Self("Problem", full: problem, least: leastProblem),
                 try Self("FieldError", full: problem.errors[0], least: problem.errors[0]),
                 try Self("DomainInfo", full: domain, least: leastDomain),
-                try Self("BoundDatastore", full: domain.datastores[0], 
+                try Self(
+                    "BoundDatastore", full: domain.datastores[0],
                     least: BoundDatastore(name: "d", version: 1, followsLatest: false)),
                 try Self("QueryDefaults", full: domain.defaults, least: leastDomain.defaults),
                 try Self(
@@ -347,7 +348,9 @@ extension WireSchemaTests.Received {
                 try Self("QueryDefaults", full: defaults),
                 try Self(
                     "SetDomainRequest",
-                    full: SetDomainRequest(datastores: [DatastoreBinding(name: "d", version: 1, limit: 2, weight: 0.5)], defaults: defaults)),
+                    full: SetDomainRequest(
+                        datastores: [DatastoreBinding(name: "d", version: 1, limit: 2, weight: 0.5)], defaults: defaults
+                    )),
                 try Self("DatastoreBinding", full: DatastoreBinding(name: "d", version: 1, limit: 2, weight: 0.5)),
                 try Self("DatastoreBinding", full: DatastoreBinding(name: "d", limit: 2, weight: 0.5)),
                 try Self("RollbackRequest", full: RollbackRequest(to: 1)),

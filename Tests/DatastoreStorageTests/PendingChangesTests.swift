@@ -186,7 +186,8 @@ struct PendingChangesTests {
     @Test func vectorsOfSeveralKeysComeBackExactly() throws {
         let sparse = try SparseVector(indices: [0, 7, 1 << 24 - 1], values: [0.5, -1e-30, 3])
         let vectors = [
-            PendingVector(.dense([1, -2, 65504]), isHalfPrecision: true), PendingVector(.sparse(sparse), isHalfPrecision: false),
+            PendingVector(.dense([1, -2, 65504]), isHalfPrecision: true),
+            PendingVector(.sparse(sparse), isHalfPrecision: false),
             PendingVector(.dense([.pi, 1e-20]), isHalfPrecision: false),
             PendingVector(.sparse(.empty), isHalfPrecision: false),
         ]

@@ -29,7 +29,9 @@ struct DumpController {
                 request.body, contentType: request.headers[.contentType] ?? "", named: ["queries", "ids"],
                 optional: ["options"])
             var options = DumpOptions()
-            if let file = files["options"] { options = try WireJSON.decode(DumpOptions.self, from: Data(contentsOf: file)) }
+            if let file = files["options"] {
+                options = try WireJSON.decode(DumpOptions.self, from: Data(contentsOf: file))
+            }
             guard let queries = files["queries"], let ids = files["ids"] else {
                 throw DatastoreError.field(.missingField, "queries", "required and not given")
             }

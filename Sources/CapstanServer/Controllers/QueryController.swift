@@ -73,7 +73,9 @@ extension QueryOptions {
             try parameters.value(name, "a finite number") { Float($0).flatMap { $0.isFinite ? $0 : nil } }
         }
         func choice<Choice: WireChoice>(_ name: String) throws -> Choice? {
-            try parameters.value(name, Choice.allCases.map(\.rawValue).joined(separator: " or ")) { Choice(rawValue: $0) }
+            try parameters.value(name, Choice.allCases.map(\.rawValue).joined(separator: " or ")) {
+                Choice(rawValue: $0)
+            }
         }
         func needs(_ option: String, _ names: [String]) throws {
             for name in names where !parameters.strings(name).isEmpty {

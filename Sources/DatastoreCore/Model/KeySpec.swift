@@ -84,7 +84,8 @@ public struct KeySpec: Codable, Sendable, Hashable {
         name = try container.decode(String.self, forKey: .name)
         kind = try container.decodeIfPresent(KeyKind.self, forKey: .kind) ?? .dense
         dim = try container.decode(Int.self, forKey: .dim)
-        metric = try container.decodeIfPresent(Metric.self, forKey: .metric) ?? (kind == .sparse ? .innerProduct : .cosine)
+        metric =
+            try container.decodeIfPresent(Metric.self, forKey: .metric) ?? (kind == .sparse ? .innerProduct : .cosine)
         encoder = try container.decodeIfPresent(Encoder.self, forKey: .encoder)
         pruning = try container.decodeIfPresent(SparsePruning.self, forKey: .pruning)
     }
@@ -147,7 +148,8 @@ public struct KeySpec: Codable, Sendable, Hashable {
             }
             guard encoder?.endpoint == nil else {
                 throw DatastoreError.field(
-                    .invalidValue, "keys.encoder.endpoint", "no encoder makes weights of terms; give them with the rows")
+                    .invalidValue, "keys.encoder.endpoint", "no encoder makes weights of terms; give them with the rows"
+                )
             }
             try pruning?.validate()
         }

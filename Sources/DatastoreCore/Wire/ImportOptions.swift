@@ -164,7 +164,8 @@ public struct ImportOptions: Codable, Sendable, Hashable {
             captionText: try container.decodeIfPresent(CaptionText.self, forKey: .captionText) ?? .raw,
             columns: try container.decodeIfPresent([String: String].self, forKey: .columns) ?? [:],
             header: try flag(.header),
-            pool: try container.decodeIfPresent(VectorPooling.self, forKey: .pool) ?? .none, origin: try container.decodeIfPresent(Origin.self, forKey: .origin),
+            pool: try container.decodeIfPresent(VectorPooling.self, forKey: .pool) ?? .none,
+            origin: try container.decodeIfPresent(Origin.self, forKey: .origin),
             lang: try container.decodeIfPresent(String.self, forKey: .lang),
             source: try container.decodeIfPresent(String.self, forKey: .source),
             filters: ImportFilters(

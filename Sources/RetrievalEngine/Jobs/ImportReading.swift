@@ -89,7 +89,8 @@ struct ImportReading {
             if let revision = position.revision(ofKey: keys[place].name) { encoder.revision = revision }
         }
         var outcome = Outcome(
-            tally: position.tally, vectors: position.isEncoded ? .encoder : vectors.isEmpty ? .rows : .file, textBytes: 0
+            tally: position.tally, vectors: position.isEncoded ? .encoder : vectors.isEmpty ? .rows : .file,
+            textBytes: 0
         )
         var batch: [ImportRow] = []
         var refused: [RejectedRow] = []

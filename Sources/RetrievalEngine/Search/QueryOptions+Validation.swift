@@ -14,7 +14,8 @@ extension QueryOptions {
         }
         guard excludeImageIDs.count <= Retriever.maximumExclusions else {
             throw refuse(
-                "exclude.image_ids", "got \(excludeImageIDs.count) images, expected at most \(Retriever.maximumExclusions)")
+                "exclude.image_ids",
+                "got \(excludeImageIDs.count) images, expected at most \(Retriever.maximumExclusions)")
         }
         if let merge {
             try check(merge.perVector, "merge.per_vector", 1...maximumK)
@@ -25,9 +26,11 @@ extension QueryOptions {
         }
         if let fusion {
             guard form == .fused else { throw refuse("fusion", "goes with a question that has a vector and lexical") }
-            guard fusion.denseWeight >= 0, fusion.lexicalWeight >= 0, fusion.denseWeight + fusion.lexicalWeight > 0 else {
+            guard fusion.denseWeight >= 0, fusion.lexicalWeight >= 0, fusion.denseWeight + fusion.lexicalWeight > 0
+            else {
                 throw refuse(
-                    "fusion", "got the weights \(fusion.denseWeight) and \(fusion.lexicalWeight), expected 0 or more, "
+                    "fusion",
+                    "got the weights \(fusion.denseWeight) and \(fusion.lexicalWeight), expected 0 or more, "
                         + "not both 0")
             }
             try check(fusion.constant, "fusion.constant", 0...1_000_000)

@@ -58,7 +58,8 @@ package struct Retriever: Sendable {
     package func denseSpecs() throws -> [KeySpec] {
         try targets.map { target in
             guard let spec = target.denseSpec else {
-                throw DatastoreError.field(.unknownKey, "using", "the question is of a sparse key, expected a dense one")
+                throw DatastoreError.field(
+                    .unknownKey, "using", "the question is of a sparse key, expected a dense one")
             }
             return spec
         }
@@ -79,11 +80,14 @@ package struct Retriever: Sendable {
             guard let sparse = target.sparse else { return SparseVector.empty }
             switch weights {
             case .numbers(let vector):
-                guard let last = vector.indices.last, last >= UInt32(clamping: sparse.vectors.terms) else { return vector }
+                guard let last = vector.indices.last, last >= UInt32(clamping: sparse.vectors.terms) else {
+                    return vector
+                }
                 guard options.ignoreUnknownTerms else {
                     throw DatastoreError.field(
                         .unknownTerm, "query.lexical.indices",
-                        "got \(last), expected 0 to \(sparse.vectors.terms - 1), the terms of \(target.version.id.datastore)")
+                        "got \(last), expected 0 to \(sparse.vectors.terms - 1), the terms of \(target.version.id.datastore)"
+                    )
                 }
                 let inside = vector.indices.prefix { $0 < UInt32(clamping: sparse.vectors.terms) }.count
                 return SparseVector(
@@ -92,7 +96,8 @@ package struct Retriever: Sendable {
                 guard let vocabulary = sparse.vocabulary else {
                     throw DatastoreError.field(
                         .unknownTerm, "query.lexical",
-                        "datastore \"\(target.version.id.datastore)\" has no vocabulary of words; expected indices and values")
+                        "datastore \"\(target.version.id.datastore)\" has no vocabulary of words; expected indices and values"
+                    )
                 }
                 var indices: [UInt32] = []
                 var values: [Float] = []
@@ -323,7 +328,9 @@ package struct Retriever: Sendable {
     /// One list of names from the hits of many vectors, as EVCap makes it. Blocks.
     ///
     /// - Parameter vectors: validated.
-    package func merged(_ vectors: QueryVectors, _ merge: VectorMerge, excluding excluded: [Set<Int64>]) throws -> QueryAnswer {
+    package func merged(_ vectors: QueryVectors, _ merge: VectorMerge, excluding excluded: [Set<Int64>]) throws
+        -> QueryAnswer
+    {
         var reasons: Set<ShortfallReason> = []
         var hits: [(vector: Int, candidate: Candidate)] = []
         for index in 0..<vectors.count {
@@ -425,7 +432,9 @@ package struct Retriever: Sendable {
     /// The vector of an entry for the dense key that is searched, and where it is. Blocks.
     ///
     /// - Throws: `unknown_entry`, `invalid_value`.
-    package func vector(of reference: EntryReference, field: String) throws -> (vector: [Float], binding: Int, id: Int64) {
+    package func vector(of reference: EntryReference, field: String) throws -> (
+        vector: [Float], binding: Int, id: Int64
+    ) {
         let named = targets.filter { reference.datastore == nil || $0.version.id.datastore == reference.datastore }
         guard let target = named.first else {
             throw DatastoreError.field(
@@ -435,7 +444,8 @@ package struct Retriever: Sendable {
         guard named.count == 1 else {
             throw DatastoreError.field(
                 .invalidValue, field,
-                "domain \"\(domain.info.domain)\" is bound to \(targets.count) datastores; name the entry's \"datastore\"")
+                "domain \"\(domain.info.domain)\" is bound to \(targets.count) datastores; name the entry's \"datastore\""
+            )
         }
         func unknown(_ what: String) -> DatastoreError {
             DatastoreError.field(.unknownEntry, field, "\(target.version.id) has no entry \(what)")

@@ -35,7 +35,9 @@ struct SearchTarget: Sendable {
         case .lexical(let query):
             guard let sparse else { return ([], true) }
             let hits = sparse.search(query, limit: limit)
-            return (hits.map { candidate(row: $0.row, score: $0.score) }, hits.count < limit || hits.count >= sparse.count)
+            return (
+                hits.map { candidate(row: $0.row, score: $0.score) }, hits.count < limit || hits.count >= sparse.count
+            )
         case .sum(let query, let lexical, let fusion):
             return try sum(query, lexical, fusion, limit: limit)
         }

@@ -30,7 +30,8 @@ package struct OpenKey: Sendable {
             }
             index = .dense(
                 try KeyIndex(
-                    index: VectorIndex(contentsOf: folder.path(key.index).path), vectors: file, metric: key.spec.metric))
+                    index: VectorIndex(contentsOf: folder.path(key.index).path), vectors: file, metric: key.spec.metric)
+            )
         case .sparse:
             let file = try SparseVectorFile(path: vectors)
             guard file.terms == key.spec.dim else {

@@ -29,7 +29,8 @@ package final class OpenVersion: Sendable {
             }
             for key in keys.dropFirst() where !key.ids.elementsEqual(keys[0].ids) {
                 throw DatastoreError(
-                    .versionDamaged, "the vectors of \(keys[0].spec.name) and \(key.spec.name) are not of the same entries")
+                    .versionDamaged,
+                    "the vectors of \(keys[0].spec.name) and \(key.spec.name) are not of the same entries")
             }
             entries = try EntryReader(folder.entries)
             try entries.check(ids: keys[0].ids)

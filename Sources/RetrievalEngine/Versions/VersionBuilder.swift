@@ -36,7 +36,8 @@ struct VersionBuilder {
         let most = (base?.manifest.entries ?? 0) + (try pending.count())
         let keys = try datastore.keys.enumerated().map { position, spec in
             try KeyBuilder(
-                spec, in: folder, isHalf: isHalf(position, layouts), capacity: most, vocabulary: vocabularies[spec.name])
+                spec, in: folder, isHalf: isHalf(position, layouts), capacity: most, vocabulary: vocabularies[spec.name]
+            )
         }
         let entries = try EntryWriter(folder.appending(path: VersionFolder.entriesFile))
         var rows = RowSink(keys: keys, entries: entries)
