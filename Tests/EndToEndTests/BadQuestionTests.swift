@@ -36,6 +36,7 @@ struct BadQuestionTests {
         .dense(#"{"query": {"terms": [{"vector": [1, 0, 0]}, {"vector": [1, 0]}]}}"#, .vectorDimMismatch),
         .dense(#"{"query": {"terms": [{"vector": [1, 0, 0], "weight": "NaN"}]}}"#, .weightNotFinite),
         .dense(#"{"query": {"terms": [{"vector": [1, 0, 0], "weight": 1e300}]}}"#, .weightNotFinite),
+        .dense(#"{"query": {"terms": [{"vector": [1, 0, 0], "weight": -Infinity}]}}"#, .weightNotFinite),
         .dense(
             #"{"query": {"terms": [{"vector": [1, 0, 0]}, {"vector": [1, 0, 0], "weight": -1}]}}"#, .termsCancel),
         .dense(#"{"query": {"terms": [{"entry": 999}]}}"#, .unknownEntry),
@@ -50,6 +51,8 @@ struct BadQuestionTests {
         .sparse(#"{"query": {"lexical": {"dog": 1, "unicorn": 1}}}"#, .unknownTerm),
         .sparse(#"{"query": {"lexical": {"indices": [0, 4], "values": [1, 1]}}}"#, .unknownTerm),
         .sparse(#"{"query": {"lexical": {"dog": "NaN"}}}"#, .weightNotFinite),
+        .sparse(#"{"query": {"lexical": {"dog": NaN}}}"#, .weightNotFinite),
+        .sparse(#"{"query": {"lexical": {"dog": null}}}"#, .invalidValue),
         .sparse(#"{"query": {"lexical": {"dog": 1e300}}}"#, .weightNotFinite),
         .sparse(#"{"query": {"lexical": {}}}"#, .noTerms),
         .sparse(#"{"query": {"lexical": {"indices": [], "values": []}}}"#, .noTerms),

@@ -244,7 +244,10 @@ public enum LexicalWeights: Codable, Sendable, Hashable {
         }
         var weights: [String: Float] = [:]
         for key in container.allKeys {
-            weights[key.stringValue] = try container.decodeWeightIfPresent(forKey: key) ?? 0
+            guard let weight = try container.decodeWeightIfPresent(forKey: key) else {
+                throw DatastoreError.field(.invalidValue, "\(path).\(key.stringValue)", "got null, expected a number")
+            }
+            weights[key.stringValue] = weight
         }
         guard !weights.isEmpty else { throw DatastoreError.field(.noTerms, path, "got no terms") }
         self = .words(weights)

@@ -20,7 +20,20 @@ public enum WireJSON {
         do {
             return try decoder.decode(type, from: data)
         } catch let error as DecodingError {
+            if let weight = notFiniteWeight(type, in: data) { throw weight }
             throw DatastoreError(decoding: error, data: data)
+        }
+    }
+
+    /// Python's `json` writes NaN and Infinity as they are, which is no JSON: where that is a weight, the error says so.
+    private static func notFiniteWeight<Value: Decodable>(_ type: Value.Type, in data: Data) -> DatastoreError? {
+        let decoder = JSONDecoder()
+        decoder.allowsJSON5 = true
+        do {
+            _ = try decoder.decode(type, from: data)
+            return nil
+        } catch {
+            return (error as? DatastoreError).flatMap { $0.code == .weightNotFinite ? $0 : nil }
         }
     }
 }
