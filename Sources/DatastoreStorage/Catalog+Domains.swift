@@ -132,6 +132,18 @@ extension Catalog {
         }
     }
 
+    /// A revision of a domain, also of one that was removed since.
+    ///
+    /// - Throws: `unknown_revision`.
+    package func revision(_ number: Int, of name: String) throws -> DomainInfo {
+        try pool.read { database in
+            guard let found = try Self.revision(number, of: name, database) else {
+                throw DatastoreError(.unknownRevision, "domain \"\(name)\" has no revision \(number)")
+            }
+            return found
+        }
+    }
+
     static func append(
         _ name: String, datastores: [BoundDatastore], defaults: QueryDefaults, reason: RevisionReason, restored: Int?,
         at now: Date, _ database: Database

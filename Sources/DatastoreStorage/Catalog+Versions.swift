@@ -79,7 +79,9 @@ extension Catalog {
                 guard let current = try Self.domain(name, database) else { return nil }
                 let bindings = current.datastores.map { binding in
                     guard binding.name == version.id.datastore, binding.followsLatest else { return binding }
-                    return BoundDatastore(name: binding.name, version: version.id.number, followsLatest: true)
+                    var next = binding
+                    next.version = version.id.number
+                    return next
                 }
                 return try Self.append(
                     name, datastores: bindings, defaults: current.defaults, reason: .follow, restored: nil, at: now,

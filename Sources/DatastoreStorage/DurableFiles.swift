@@ -21,6 +21,12 @@ package enum DurableFiles {
         try sync(source.deletingLastPathComponent())
     }
 
+    /// Renames a file, which is on disk, over one that may be there.
+    package static func replace(_ target: URL, with source: URL) throws {
+        guard rename(source.path, target.path) == 0 else { throw failure("rename", source) }
+        try sync(target.deletingLastPathComponent())
+    }
+
     /// Writes a whole file aside, syncs it and renames it into place.
     package static func write(_ data: Data, to url: URL) throws {
         let aside = url.appendingPathExtension("new")

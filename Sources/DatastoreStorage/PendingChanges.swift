@@ -13,7 +13,7 @@ package final class PendingChanges: Sendable {
     private let pool: DatabasePool
     /// Where the files of vectors are.
     private let folder: URL
-    private let generationCount = Atomic<Int>(1)
+    private let generationNumber = Atomic<Int>(PendingChanges.nextGeneration())
     private let serial = Mutex<Void>(())
     /// Files that are open, by job.
     private let open = Mutex<[String: PendingVectors]>([:])
@@ -41,14 +41,17 @@ package final class PendingChanges: Sendable {
     }
 
     private static let suffix = ".vectors"
+    private static let openFiles = 64
 
     private func file(ofJob job: String) -> URL { folder.appending(path: job + Self.suffix) }
 
-    private func vectors(ofJob job: String) throws -> PendingVectors {
+    private func vectors(ofJob job: String, isWritten: Bool = false) throws -> PendingVectors {
         try open.withLock { open in
             if let vectors = open[job] { return vectors }
-            let vectors = try PendingVectors(file(ofJob: job))
-            try DurableFiles.sync(folder)
+            let vectors = try PendingVectors(file(ofJob: job), isNew: isWritten)
+            if isWritten { try DurableFiles.sync(folder) }
+            // Many small batches may wait for a version; descriptors are few.
+            if open.count >= Self.openFiles, let other = open.keys.first { open[other] = nil }
             open[job] = vectors
             return vectors
         }
@@ -85,9 +88,14 @@ package final class PendingChanges: Sendable {
     }
 
     /// Counts up with each change of what counts.
-    package var generation: Int { generationCount.load(ordering: .acquiring) }
+    package var generation: Int { generationNumber.load(ordering: .acquiring) }
 
-    private func noteChange() { generationCount.wrappingAdd(1, ordering: .acquiringAndReleasing) }
+    /// Numbers are never used twice in a process: a datastore that is deleted and made again has others.
+    private static let generations = Atomic<Int>(0)
+
+    private static func nextGeneration() -> Int { generations.wrappingAdd(1, ordering: .relaxed).newValue }
+
+    private func noteChange() { generationNumber.store(Self.nextGeneration(), ordering: .releasing) }
 
     /// Runs `body` while no other caller is in here and nothing that is in a version is forgotten: for changes that depend
     /// on what is there.
@@ -148,7 +156,7 @@ package final class PendingChanges: Sendable {
                 return bytes.count - start
             }
             if !bytes.isEmpty {
-                try vectors(ofJob: job).write(bytes, at: offset)
+                try vectors(ofJob: job, isWritten: true).write(bytes, at: offset)
                 try database.execute(
                     sql: "UPDATE batches SET vector_bytes = ? WHERE job_id = ?",
                     arguments: [offset + Int64(bytes.count), job])
@@ -206,6 +214,8 @@ package final class PendingChanges: Sendable {
                     """, arguments: [job])
             try database.execute(sql: "UPDATE batches SET committed = 1 WHERE job_id = ?", arguments: [job])
         }
+        // Single entries are a batch each: their files are opened again when they are read.
+        _ = open.withLock { $0.removeValue(forKey: job) }
     }
 
     /// Drops the batch of a job that did not commit; with `evenCommitted`, also one that did and is in no version.
@@ -321,7 +331,6 @@ package final class PendingChanges: Sendable {
 
     /// Forgets committed changes up to `sequence`: they are in a version now.
     package func consume(through sequence: Int64) throws {
-        defer { noteChange() }
         try serially { try forget(through: sequence) }
     }
 
@@ -339,6 +348,8 @@ package final class PendingChanges: Sendable {
                     RETURNING job_id
                     """)
         }
+        // Who fails to read a file that goes now sees that something has changed, and looks again.
+        noteChange()
         try removeFiles(ofJobs: gone)
         // Gives the space back; that may wait while somebody reads.
         pool.writeWithoutTransaction { database in
@@ -361,6 +372,11 @@ package final class PendingChanges: Sendable {
         return pending
     }
 
+    private static func damaged(_ row: Row) -> DatastoreError {
+        DatastoreError(
+            .storageFailed, "pending.sqlite: change \(row[13] as Int64? ?? 0) does not say where its vectors are")
+    }
+
     private func originals(_ row: Row) throws -> [PendingVector] {
         let isHalf: Bool = row[8]
         guard let offset: Int64 = row[9] else {
@@ -374,9 +390,12 @@ package final class PendingChanges: Sendable {
                     .storageFailed,
                     "pending.sqlite: change \(row[13] as Int64) has the layout \"\(text)\", which is none")
             }
-            return try file.vectors(layout, at: offset, bytes: row[15])
+            guard let bytes: Int = row[15], bytes >= 0, bytes <= Int(Int32.max) else { throw Self.damaged(row) }
+            return try file.vectors(layout, at: offset, bytes: bytes)
         }
-        let dim: Int = row[10]
+        guard let dim: Int = row[10], (1...KeySpec.maximumDim).contains(dim), offset >= 0 else {
+            throw Self.damaged(row)
+        }
         return try file.vectors(
             PendingLayout(parts: [.dense(dim: dim, half: isHalf)]), at: offset, bytes: dim * (isHalf ? 2 : 4))
     }

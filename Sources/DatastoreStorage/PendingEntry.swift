@@ -63,7 +63,9 @@ package struct PendingLayout: Sendable, Hashable {
         for word in text.split(separator: " ") {
             if word == "s" {
                 parts.append(.sparse)
-            } else if let first = word.first, first == "f" || first == "h", let dim = Int(word.dropFirst()), dim > 0 {
+            } else if let first = word.first, first == "f" || first == "h", let dim = Int(word.dropFirst()),
+                (1...KeySpec.maximumDim).contains(dim)
+            {
                 parts.append(.dense(dim: dim, half: first == "h"))
             } else {
                 return nil

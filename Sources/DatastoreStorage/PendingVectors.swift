@@ -9,10 +9,12 @@ final class PendingVectors: Sendable {
     private let descriptor: Int32
     private let url: URL
 
-    /// Opens the file, or makes it.
-    init(_ url: URL) throws {
+    /// Opens the file.
+    ///
+    /// - Parameter isNew: whether it is made where it is not there.
+    init(_ url: URL, isNew: Bool) throws {
         self.url = url
-        descriptor = open(url.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        descriptor = open(url.path, O_RDWR | (isNew ? O_CREAT : 0) | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw DurableFiles.failure("open", url) }
     }
 

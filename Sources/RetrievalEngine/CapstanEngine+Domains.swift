@@ -23,6 +23,9 @@ extension CapstanEngine {
             throw DatastoreError.field(.invalidValue, "datastores", "got one twice, expected each once")
         }
         for binding in request.datastores { try binding.validate() }
+        if let template = request.defaults.template {
+            try PromptTemplate(template).validate(field: "defaults.template")
+        }
         if let k = request.defaults.k, !(1...configuration.maximumK).contains(k) {
             throw DatastoreError.field(.kOutOfRange, "defaults.k", "got \(k), expected 1 to \(configuration.maximumK)")
         }
@@ -118,10 +121,8 @@ extension CapstanEngine {
             let main = (specs.0.first { $0.kind == .dense }, specs.1.first { $0.kind == .dense })
             var pairs: [(KeySpec, KeySpec)] = []
             if let one = main.0, let two = main.1 { pairs.append((one, two)) }
-            for spec in specs.0 where spec.name != main.0?.name {
-                if let same = specs.1.first(where: { $0.name == spec.name && $0.name != main.1?.name }) {
-                    pairs.append((spec, same))
-                }
+            for spec in specs.0 {
+                if let same = specs.1.first(where: { $0.name == spec.name }) { pairs.append((spec, same)) }
             }
             guard !pairs.isEmpty else {
                 throw DatastoreError.field(

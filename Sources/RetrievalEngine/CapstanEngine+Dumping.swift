@@ -46,11 +46,11 @@ extension CapstanEngine {
                 .rowsVectorsMismatch,
                 "the ids are \(images.count), the queries \(vectors.rows); expected one id for each, in the same order")
         }
-        let moment = Moment(domain: open(try catalog.revision(toRestore: revision, of: domain)), pending: [])
+        let moment = Moment(domain: open(try catalog.revision(revision, of: domain)), pending: [])
         var position = try catalog.position(ofJob: job.id) ?? DumpPosition(revision: revision)
         let output = try OutputFile(
             directory.output(job: job.id, datastore: job.datastore), keeping: position.bytes)
-        if position.questions == 0 { try output.write(Data("{".utf8)) }
+        if position.bytes == 0 { try output.write(Data("{".utf8)) }
         for _ in 0..<position.questions { _ = try vectors.next() }
         var pace = Pace(rows: position.questions)
         for number in position.questions..<images.count {
@@ -76,8 +76,11 @@ extension CapstanEngine {
                 try checkpoint(job.id)
             }
         }
-        try output.write(Data("\n}\n".utf8))
+        // The end is not among the bytes that a dump goes on behind: after a crash it is written again.
         try record(&position, output, job, nil)
+        try output.write(Data("\n}\n".utf8))
+        _ = try output.synchronize()
+        try DurableFiles.sync(directory.output(job: "", datastore: job.datastore))
         try catalog.finish(job: job.id, state: .succeeded, error: nil, at: Date())
     }
 

@@ -81,15 +81,20 @@ struct FilterScore {
     func score(_ entry: Entry, _ vectors: [KeyVector]) -> Float? {
         switch source {
         case .keys(let first, let second):
-            let score = KeyQuery(vectors[first].numbers[...], metric: .cosine).score(of: vectors[second].numbers)
-            return score.isFinite ? score : nil
+            let numbers = (vectors[first].numbers, vectors[second].numbers)
+            guard VectorFault.find(in: numbers.0[...], metric: .cosine) == nil,
+                VectorFault.find(in: numbers.1[...], metric: .cosine) == nil
+            else { return nil }
+            return KeyQuery(numbers.0[...], metric: .cosine).score(of: numbers.1)
         case .payload(let name):
             guard case .object(let members) = entry.fields.payload else { return nil }
+            let score: Float
             switch members[name] {
-            case .number(let number): return Float(number)
-            case .integer(let number): return Float(number)
+            case .number(let number): score = Float(number)
+            case .integer(let number): score = Float(number)
             default: return nil
             }
+            return score.isFinite ? score : nil
         }
     }
 }
@@ -153,6 +158,7 @@ final class EntryFilter {
         try flush()
         try file.synchronize()
         try file.close()
+        try DurableFiles.sync(output.deletingLastPathComponent())
     }
 
     private func flush() throws {
@@ -163,7 +169,8 @@ final class EntryFilter {
     private func count(_ score: Float) {
         let histogram = report.histogram
         let place = (score - histogram.low) / (histogram.high - histogram.low) * Float(Self.bins)
-        report.histogram.counts[max(0, min(Self.bins - 1, Int(place.rounded(.down))))] += 1
+        // Within the bins first: not every number that a payload has is one that an Int can hold.
+        report.histogram.counts[Int(max(0, min(Float(Self.bins - 1), place)))] += 1
     }
 
     /// Keeps the first few in an order of scores; of equal ones those with the lower ids.

@@ -315,12 +315,16 @@ extension CapstanEngine {
 
     /// The encoders that make vectors of rows, by the position of their key.
     ///
+    /// - Parameter patient: whether they wait minutes for an encoder that is away, as imports do.
     /// - Throws: `encoder_not_configured` when the daemon does not know one that a key names.
-    func rowEncoders(of datastore: DatastoreRecord, except given: Set<String> = []) throws -> [Int: RowEncoder] {
+    func rowEncoders(
+        of datastore: DatastoreRecord, except given: Set<String> = [], patient: Bool = true
+    ) throws -> [Int: RowEncoder] {
         var encoders: [Int: RowEncoder] = [:]
         for (position, key) in datastore.keys.enumerated() where !given.contains(key.name) {
             guard let encoder = key.encoder, let name = encoder.endpoint else { continue }
-            encoders[position] = RowEncoder(try rowEncoder(name), key: key, encoder: encoder)
+            let client = try patient ? rowEncoder(name) : questionEncoder(name)
+            encoders[position] = RowEncoder(client, key: key, encoder: encoder)
         }
         return encoders
     }
@@ -407,7 +411,10 @@ extension CapstanEngine {
             folder: folder,
             id: VersionID(datastore: job.datastore, number: try catalog.nextVersionNumber(of: job.datastore)),
             datastore: datastore, base: base, pending: pending,
-            through: max(try pending.lastSequence(), base?.manifest.lineage.pendingThrough ?? 0), jobID: job.id,
+            // Not while single entries are written: theirs would be taken for built before they count.
+            through: max(
+                try pending.serially { try pending.lastSequence() }, base?.manifest.lineage.pendingThrough ?? 0),
+            jobID: job.id,
             vocabularies: vocabularies(of: datastore), keeps: keeps
         ) { [self] seen in
             try checkpoint(job.id)

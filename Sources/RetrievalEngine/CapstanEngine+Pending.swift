@@ -16,6 +16,26 @@ extension CapstanEngine {
         let generation = changes.generation
         let known = pendingViews.withLock { $0[datastore] }
         if let known, known.generation == generation { return known }
+        return try loadingViews.withLock { _ in try loadedView(datastore, changes) }
+    }
+
+    /// One at a time: those who wait find what was loaded meanwhile.
+    private func loadedView(_ datastore: String, _ changes: PendingChanges) throws -> PendingView {
+        while true {
+            let generation = changes.generation
+            do {
+                return try loadedView(datastore, changes, generation)
+            } catch  where changes.generation != generation {
+                // What was read went into a version meanwhile.
+                continue
+            }
+        }
+    }
+
+    private func loadedView(
+        _ datastore: String, _ changes: PendingChanges, _ generation: Int
+    ) throws -> PendingView {
+        if let known = pendingViews.withLock({ $0[datastore] }), known.generation == generation { return known }
         let count = try changes.count()
         guard count <= Self.maximumPending else {
             throw DatastoreError(
@@ -45,7 +65,7 @@ extension CapstanEngine {
     {
         let record = try catalog.datastore(datastore)
         let base = try catalog.latestVersion(of: datastore).map { try open($0.id) }
-        let encoders = try rowEncoders(of: record)
+        let encoders = try rowEncoders(of: record, patient: false)
         let folder = directory.staging(job: job)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? DurableFiles.remove(folder) }
@@ -56,7 +76,8 @@ extension CapstanEngine {
             options: ImportOptions(build: false, format: .ndjson, pool: .mean), sources: { [] }, pending: pending,
             base: base, encoders: encoders, termIndex: try termIndex(of: record), wordless: wordless(of: record),
             rejects: folder.appending(path: "rejects.jsonl"), onForm: { _ in },
-            beforeCommit: { [self] in try keepRevisions(of: encoders, record) }, checkpoint: {},
+            beforeCommit: { [self] in try keepRevisions(of: encoders, record) },
+            checkpoint: { [self] in try checkpoint(job) },
             onProgress: { _, _ in })
         reading.tellsEntries = true
         let outcome = try reading.run()

@@ -29,6 +29,7 @@ extension CapstanEngine {
 
     private func answer(_ question: QueryRequest, _ moment: Moment) async throws -> QueryAnswer {
         let options = question.options
+        if options.merge != nil, !question.query.isSeveralVectors { throw Self.mergesSeveral }
         switch question.query {
         case .vectors(let values, let count):
             guard let merge = options.merge else {
@@ -54,13 +55,14 @@ extension CapstanEngine {
     }
 
     private func answer(_ vector: QueryVectors, _ options: QueryOptions, _ moment: Moment) async throws -> QueryAnswer {
-        guard options.merge == nil else {
-            throw DatastoreError.field(.invalidValue, "merge", "goes with several vectors, got one")
-        }
+        guard options.merge == nil else { throw Self.mergesSeveral }
         let retriever = try retriever(moment, .dense, options)
         try retriever.validate(vector)
         return try await search { try retriever.answer(.dense(vector.values), excluding: retriever.exclusions()) }
     }
+
+    private static let mergesSeveral = DatastoreError.field(
+        .invalidValue, "merge", "goes with vectors, got another question")
 
     /// - Parameter entry: an entry that is no result, because it is what was asked with.
     private func answer(
@@ -165,6 +167,7 @@ extension CapstanEngine {
         options.merge = merge
         let retriever = try retriever(moment, .dense, options)
         try retriever.validate(vectors)
+        try checkSize(Array(repeating: merge.perVector, count: vectors.count))
         return try await search { try retriever.merged(vectors, merge, excluding: retriever.exclusions()) }
     }
 
@@ -214,7 +217,8 @@ extension CapstanEngine {
             let names = before.info.datastores.map(\.name)
             let views = try await search { [self] in try names.map { try pendingView($0) } }
             let now = try currentSnapshot.domain(name)
-            if now.info.datastores.map(\.name) == names { return Moment(domain: now, pending: views) }
+            let isSame = now.info.defaults.includePending == before.info.defaults.includePending
+            if isSame, now.info.datastores.map(\.name) == names { return Moment(domain: now, pending: views) }
         }
     }
 
@@ -339,6 +343,10 @@ extension QueryInput {
             return try QueryVectors(values: QueryVectors.floats(base64: text, field: field), count: 1, field: field)
         default: throw DatastoreError.field(.invalidValue, field, "expected a vector")
         }
+    }
+
+    var isSeveralVectors: Bool {
+        if case .vectors = self { true } else { false }
     }
 
     /// The text of a question, for a reranker.

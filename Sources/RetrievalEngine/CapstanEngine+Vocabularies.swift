@@ -1,6 +1,7 @@
 import DatastoreCore
 import DatastoreStorage
 package import Foundation
+import Synchronization
 import VectorIndex
 
 /// The words of sparse keys.
@@ -16,29 +17,48 @@ extension CapstanEngine {
                 throw DatastoreError.field(
                     .unknownKey, "key", "datastore \"\(datastore)\" has no sparse key \"\(name)\"")
             }
-            let target = directory.vocabulary(ofKey: name, datastore: datastore)
-            let latest = try catalog.latestVersion(of: datastore)
-            guard try latest == nil && waitingChanges(datastore, latest) == 0 && !jobs.isBusy(datastore) else {
+            let bytes = try Data(contentsOf: file)
+            guard bytes.count <= Self.maximumVocabularyBytes else {
                 throw DatastoreError(
-                    .vocabularyInUse,
-                    "datastore \"\(datastore)\" has entries or a job already, and their weights are of the vocabulary "
-                        + "as it is; make a new datastore for another one")
+                    .bodyTooLarge,
+                    "the vocabulary has \(bytes.count) bytes, expected at most \(Self.maximumVocabularyBytes)")
             }
-            let text = try String(contentsOf: file, encoding: .utf8)
-            var terms = text.split(separator: "\n", omittingEmptySubsequences: false).map {
-                $0.last == "\r" ? $0.dropLast() : $0
-            }
+            var terms = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             if terms.last?.isEmpty == true { terms.removeLast() }
             guard terms.count == key.dim else {
                 throw DatastoreError.field(
                     .invalidValue, "vocabulary", "got \(terms.count) lines, expected \(key.dim), the terms of the key")
             }
-            let temporary = target.appendingPathExtension("new")
-            try DurableFiles.remove(temporary)
-            try VocabularyWriter.write(terms.lazy.map(String.init), to: temporary.path)
-            try DurableFiles.move(temporary, to: target)
+            let words = try terms.enumerated().map { number, line in
+                let line = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+                guard let word = String(validating: line, as: UTF8.self) else {
+                    throw DatastoreError.field(
+                        .invalidUTF8, "vocabulary", "line \(number + 1) is not UTF-8")
+                }
+                return word
+            }
+            let aside = file.appendingPathExtension("terms")
+            try VocabularyWriter.write(words, to: aside.path)
+            // Neither a job nor single entries may begin in between: their weights would be of other words.
+            let pending = try pendingChanges(datastore)
+            try submitting.withLock { _ in
+                try pending.serially {
+                    let latest = try catalog.latestVersion(of: datastore)
+                    let isWorked =
+                        try jobs.isBusy(datastore) || catalog.unfinishedJobs().contains { $0.datastore == datastore }
+                    guard try latest == nil && waitingChanges(datastore, latest) == 0 && !isWorked else {
+                        throw DatastoreError(
+                            .vocabularyInUse,
+                            "datastore \"\(datastore)\" has entries or a job already, and their weights are of the "
+                                + "vocabulary as it is; make a new datastore for another one")
+                    }
+                    try DurableFiles.replace(directory.vocabulary(ofKey: name, datastore: datastore), with: aside)
+                }
+            }
         }
     }
+
+    private static let maximumVocabularyBytes = 1 << 30
 
     /// The files of the words of a datastore's sparse keys, by name; keys without words are not there.
     func vocabularies(of datastore: DatastoreRecord) -> [String: URL] {

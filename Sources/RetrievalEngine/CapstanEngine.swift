@@ -35,6 +35,7 @@ package final class CapstanEngine: Service {
     private let pending = Mutex<[String: PendingChanges]>([:])
     /// What was pending when a question last asked, by datastore.
     let pendingViews = Mutex<[String: PendingView]>([:])
+    let loadingViews = Mutex<Void>(())
     /// Encoders of rows, and of questions, by name.
     private let encoders: [String: (rows: EncoderClient, questions: EncoderClient)]
     private let rerankers: [String: RerankerClient]

@@ -36,7 +36,7 @@ struct BLIPTests {
 
         // The same, and a version without them; the domain follows.
         let name = "filtered-\(number)"
-        try await scene.load(name)
+        try await scene.load(name, uploading: number % 2 == 0)
         request.dryRun = false
         let done = try await scene.filter(name, request)
         try scene.check(done, expected)
@@ -44,9 +44,9 @@ struct BLIPTests {
         let store = try await scene.daemon.client.datastore(name)
         #expect(store.latestVersion == 2 && store.entries == expected.kept.count)
         let kept = Set(expected.kept)
-        let answers = try await scene.results(scene.questions.searches[0].queries, k: 10, using: "text", of: name)
-        let wanted = scene.answers.searches[0]
-        for (answer, all) in zip(answers, wanted) {
+        let answers = try await scene.results(
+            scene.questions.searches[0].queries, first: 200, k: 10, using: "text", of: name)
+        for (answer, all) in zip(answers, scene.answers.searches[0]) {
             let ids = answer.map(\.id)
             #expect(ids.allSatisfy(kept.contains))
             // Those of the first ten that were kept come first, in their order.
@@ -79,6 +79,43 @@ struct BLIPTests {
         }
         #expect(counts == recall.counts["exact"])
         #expect(counts == [882, 1194, 1282])
+    }
+
+    /// `capstan eval`, both ways.
+    @Test func theCommandMeasuresRecall() async throws {
+        let scene = try BLIPScene.current
+        let recall = try #require(scene.answers.recall)
+        let files = scene.questions.recall
+        let capstan = CommandLineTool("capstan", environment: ["CAPSTAN_URL": "http://\(scene.daemon.address)"])
+        let evaluated = try capstan.run(
+            "eval", "pairs", "--images", files.queries, "--image-labels", files.rows, "--texts", files.vectors,
+            "--text-labels", files.labels, "--json")
+        try #require(evaluated.exitCode == 0, "\(evaluated.errors)")
+        struct Report: Decodable {
+            struct Direction: Decodable {
+                var recallAt1: Double
+                var recallAt5: Double
+                var recallAt10: Double
+                var medianRank: Double
+                var queries: Int
+                var skipped: Int
+            }
+            var imageToText: Direction
+            var textToImage: Direction
+        }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let report = try decoder.decode(Report.self, from: Data(evaluated.output.utf8))
+        let directions = [
+            (report.imageToText, recall.queries, try #require(recall.counts["exact"]), recall.median, 1000),
+            (report.textToImage, recall.reverse.queries, recall.reverse.counts, recall.reverse.median, 0),
+        ]
+        for (direction, queries, counts, median, skipped) in directions {
+            #expect(direction.queries == queries && direction.skipped == skipped)
+            let shares = [direction.recallAt1, direction.recallAt5, direction.recallAt10]
+            #expect(shares.map { Int(($0 * Double(queries)).rounded()) } == counts)
+            #expect(direction.medianRank == median)
+        }
     }
 
     /// The first stage's texts, in its order, go to the reranker; the answer is in the order of what it says.
@@ -183,6 +220,9 @@ struct BLIPScene: SharedScene {
         }
         struct Recall: Decodable {
             var rows: String
+            var queries: String
+            var vectors: String
+            var labels: String
         }
         struct Reranking: Decodable {
             var queries: String
@@ -216,9 +256,16 @@ struct BLIPScene: SharedScene {
             var scores: [Float?]
         }
         struct Recall: Decodable {
+            struct Reverse: Decodable {
+                var queries: Int
+                var counts: [Int]
+                var median: Double
+            }
             var queries: Int
             var depths: [Int]
             var counts: [String: [Int]]
+            var median: Double
+            var reverse: Reverse
         }
         var filters: [Filtered]
         var searches: [[[Hit]]]
@@ -251,13 +298,18 @@ struct BLIPScene: SharedScene {
         ["--import-root", reference.directory.url.path, "--import-root", TestData.shared.path]
     }
 
-    /// Imports the pairs, with a file of vectors for each key.
-    func load(_ name: String, into daemon: Daemon? = nil) async throws {
+    /// Imports the pairs, with a file of vectors for each key: by their paths, or uploaded.
+    func load(_ name: String, into daemon: Daemon? = nil, uploading: Bool = false) async throws {
         let daemon = daemon ?? self.daemon
         let keys = ["text", "image"].map { KeySpec(name: $0, dim: 512, metric: .cosine) }
         _ = try await daemon.client.createDatastore(CreateDatastoreRequest(name: name, kind: .captions, keys: keys))
-        let job = try await daemon.client.importFromServerPath(
-            ImportRequest(rowsPath: questions.rows, vectorsPaths: questions.vectors), into: name)
+        let job =
+            uploading
+            ? try await daemon.client.importRows(
+                file: URL(filePath: questions.rows), keyVectors: questions.vectors.mapValues { URL(filePath: $0) },
+                into: name)
+            : try await daemon.client.importFromServerPath(
+                ImportRequest(rowsPath: questions.rows, vectorsPaths: questions.vectors), into: name)
         _ = try await daemon.succeed(job)
         try await daemon.client.bind(name, to: name)
     }
@@ -273,9 +325,11 @@ struct BLIPScene: SharedScene {
         #expect(try await daemon.stop() == 0)
     }
 
-    func results(_ queries: String, k: Int, using: String, of domain: String) async throws -> [[QueryResult]] {
+    func results(
+        _ queries: String, first: Int = .max, k: Int, using: String, of domain: String
+    ) async throws -> [[QueryResult]] {
         let vectors = try Vectors(npy: URL(filePath: queries))
-        let requests = (0..<vectors.count).map {
+        let requests = (0..<min(vectors.count, first)).map {
             QueryRequest(
                 query: .vectorBase64(QueryVectors.base64(vectors[$0])), options: QueryOptions(k: k, using: using))
         }

@@ -49,18 +49,15 @@ struct EVCapTests {
     @Test func namesAreAddedAtAnyTime() async throws {
         let scene = try EVCapScene.current
         let daemon = scene.daemon
-        try await daemon.load("grown", kind: .names, dim: scene.queries.dim, scene.stores["names"] ?? scene.added)
+        try await daemon.load("grown", kind: .names, dim: scene.queries.dim, try #require(scene.stores["names"]))
         try await daemon.client.bind("grown", to: "grown")
-        let vectors = try Vectors(npy: URL(filePath: scene.added.vectors))
-        let rows = try String(contentsOf: URL(filePath: scene.added.rows), encoding: .utf8).split(separator: "\n")
+        let added = try String(contentsOf: scene.reference.directory.file("added.ndjson"), encoding: .utf8)
+        let rows = added.split(separator: "\n").map { "\($0)\n" }
         let before = scene.request(4, 0)
         let plain = try await daemon.ask(before, of: "grown")
 
         // Some in one call, the others one by one.
-        let body = rows.enumerated().map { number, row in
-            "\(row.dropLast()), \"vector\": [\(vectors[number].map { "\($0)" }.joined(separator: ","))]}\n"
-        }
-        for part in [body.prefix(20).joined()] + body.dropFirst(20) {
+        for part in [rows.prefix(20).joined()] + rows.dropFirst(20) {
             let reply = try await daemon.send(
                 "POST", "/v1/datastores/grown/entries", Data(part.utf8), type: "application/x-ndjson")
             let changes = try reply.value(EntryChanges.self)
@@ -114,29 +111,17 @@ struct EVCapScene: SharedScene {
     let queries: Vectors
     let answers: [[Answer]]
 
-    var added: StoreFiles {
-        StoreFiles(
-            rows: reference.directory.file("added.ndjson").path, vectors: reference.directory.file("added.npy").path)
-    }
-
     static func with(_ tests: (EVCapScene) async throws -> Void) async throws {
         let directory = try TemporaryDirectory()
         let reference = try await Reference("evcap")
         let questions: Questions = try reference.questions()
         async let answered = reference.answers(as: Answers.self)
         let queries = try Vectors(npy: URL(filePath: questions.queries))
-        let daemon = try await Daemon(
-            dataDirectory: directory.file("data"), arguments: ["--import-root", reference.directory.url.path])
+        let daemon = try await Daemon(dataDirectory: directory.file("data"))
         try await daemon.load("names", kind: .names, dim: queries.dim, try #require(questions.stores["names"]))
-        let means = try #require(questions.stores["means"])
-        _ = try await daemon.client.createDatastore(
-            CreateDatastoreRequest(
-                name: "means", kind: .names, keys: [KeySpec(name: "text", dim: queries.dim, metric: .cosine)]))
-        let job = try await daemon.client.importFromServerPath(
-            ImportRequest(
-                rowsPath: means.rows, vectorsPath: means.vectors, options: ImportOptions(pool: .mean)),
-            into: "means")
-        _ = try await daemon.succeed(job)
+        try await daemon.load(
+            "means", kind: .names, dim: queries.dim, try #require(questions.stores["means"]),
+            options: ImportOptions(pool: .mean))
         for name in ["names", "means"] { try await daemon.client.bind(name, to: name) }
         _ = try await daemon.client.setDomain(
             "both",

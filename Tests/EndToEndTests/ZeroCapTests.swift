@@ -57,6 +57,25 @@ struct ZeroCapTests {
         #expect(differences.isEmpty, "\(differences)")
     }
 
+    /// Candidates of one direction have one cosine, and come in the order in which they were given.
+    @Test func candidatesThatScoreTheSameStayInTheirOrder() async throws {
+        let scene = try ZeroCapScene.current
+        var differences = Differences()
+        for row in 0..<40 {
+            let scales: [Float] = [3, 0.1, 7, 1, 0.3, 11]
+            let vectors = scales.flatMap { scale in scene.candidates[row].map { $0 * scale } }
+            let request = ScoreRequest(
+                query: .vector(scene.queries[row]), candidates: .vectors(vectors, count: scales.count))
+            let answer = try await scene.daemon.post("/v1/score", json: request).value(ScoreAnswer.self)
+            let order = answer.scores.indices.sorted {
+                (answer.scores[$1].cosine, $0) < (answer.scores[$0].cosine, $1)
+            }
+            differences.add(
+                "\(answer.scores.map(\.cosine))", answer.order == order ? nil : "got the order \(answer.order)")
+        }
+        #expect(differences.isEmpty, "\(differences)")
+    }
+
     /// What cannot be scored, and a sum that has no direction, each by its own name.
     @Test func whatCannotBeScoredIsRefused() async throws {
         let scene = try ZeroCapScene.current

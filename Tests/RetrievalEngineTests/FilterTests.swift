@@ -92,6 +92,46 @@ struct FilterTests {
         }
     }
 
+    @Test func scoresOfAnySizeAreCounted() async throws {
+        let harness = try EngineHarness()
+        let scores: [JSONValue] = [
+            .number(1e20), .number(-1e300), .number(1e300), .integer(1_760_000_000_000_000_000), .number(0.5),
+            .string("0.5"), .null,
+        ]
+        let rows = scores.enumerated().map { TestRow("caption \($0)", [1, 0], id: "\($0)", more: ["itm": $1]) }
+        try await harness.run { engine in
+            try await engine.create("d", dim: 2)
+            try await engine.importRows(rows, into: "d")
+            let request = FilterRequest(score: .payload("itm"), threshold: 0.4, dryRun: true)
+            let job = try await engine.ended(engine.submitFilter(request, of: "d"))
+            #expect(job.state == .succeeded, "\(String(describing: job.error))")
+            // Numbers beyond 32 bits are no scores.
+            #expect(job.filterReport?.unscored == 4)
+            #expect(job.filterReport?.kept == 7)
+            #expect(job.filterReport?.histogram.counts.reduce(0, +) == 3)
+        }
+    }
+
+    @Test func aVectorOfZerosHasNoCosine() async throws {
+        let harness = try EngineHarness()
+        let keys = ["a", "b"].map { KeySpec(name: $0, dim: 2, metric: .innerProduct) }
+        try await harness.run { engine in
+            _ = try await engine.createDatastore(CreateDatastoreRequest(name: "d", kind: .captions, keys: keys))
+            let rows = [
+                #"{"text": "zero", "vector": [0, 0], "vectors": {"b": [1, 0]}}"#,
+                #"{"text": "same", "vector": [2, 0], "vectors": {"b": [1, 0]}}"#,
+                #"{"text": "other", "vector": [2, 0], "vectors": {"b": [-1, 0]}}"#,
+            ]
+            let job = try await engine.ended(engine.submit(Data(rows.joined(separator: "\n").utf8), into: "d"))
+            #expect(job.counts.accepted == 3)
+            let request = FilterRequest(score: .keys("a", "b"), threshold: 0.5)
+            let filtered = try await engine.ended(engine.submitFilter(request, of: "d"))
+            #expect(filtered.filterReport?.unscored == 1)
+            #expect(filtered.filterReport?.droppedExamples.map(\.text) == ["other"])
+            #expect(filtered.filterReport?.droppedExamples.map(\.score) == [-1])
+        }
+    }
+
     @Test func aFilterThatMeansNothingIsRefused() async throws {
         let harness = try EngineHarness()
         try await harness.run { engine in

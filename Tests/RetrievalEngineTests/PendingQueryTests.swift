@@ -152,6 +152,28 @@ struct PendingQueryTests {
         func set(_ value: Int) { count.withLock { $0 = value } }
     }
 
+    /// What is posted in several batches is durable in all of them, whatever is built beside it.
+    @Test func aLargePostBesideImportsAndBuildsLosesNothing() async throws {
+        let harness = try EngineHarness()
+        let posted = (0..<4).map { TestRow.several(2500, seed: UInt64($0), prefix: "posted-\($0)") }
+        let imported = (0..<4).map { TestRow.several(300, seed: UInt64(40 + $0), prefix: "imported-\($0)") }
+        try await harness.run { engine in
+            try await engine.create("d")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    for rows in posted {
+                        let changes = try await engine.addEntries(TestRow.ndjson(rows), to: "d")
+                        #expect(changes.counts.accepted == rows.count)
+                    }
+                }
+                group.addTask { for rows in imported { try await engine.importRows(rows, into: "d") } }
+                try await group.waitForAll()
+            }
+            if try await engine.datastore("d").pendingChanges > 0 { try await engine.build("d") }
+            #expect(try await engine.datastore("d").entries == 4 * 2800)
+        }
+    }
+
     /// An import that reads while entries of the same ids are posted must not make two of one.
     @Test func postingBesideAnImportOfTheSameRowsMakesNoEntryTwice() async throws {
         let harness = try EngineHarness()

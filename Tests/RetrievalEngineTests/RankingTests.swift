@@ -61,6 +61,118 @@ struct RankingTests {
         }
     }
 
+    @Test func aBindingKeepsItsLimitAndItsWeightWhenItFollows() async throws {
+        let harness = try EngineHarness()
+        try await harness.run { engine in
+            try await engine.create("d")
+            try await engine.importRows(TestRow.several(20, seed: 1), into: "d")
+            try await engine.bind("street", "d:limit=2:weight=0.5")
+            try await engine.importRows(TestRow.several(20, seed: 2, prefix: "new"), into: "d")
+            let followed = try await engine.domain("street").datastores
+            #expect(followed == [BoundDatastore(name: "d", version: 2, followsLatest: true, limit: 2, weight: 0.5)])
+            #expect(try await engine.ask("street", TestRow.several(1, seed: 1)[0].vector).results.count == 2)
+            let back = try await engine.rollback("street", to: 1, precondition: .none).datastores
+            #expect(back == [BoundDatastore(name: "d", version: 1, followsLatest: false, limit: 2, weight: 0.5)])
+        }
+    }
+
+    @Test func scoresBeyondAFloatStayNumbers() async throws {
+        let harness = try EngineHarness()
+        try await harness.run { engine in
+            try await engine.create("d", dim: 2, metric: .innerProduct)
+            try await engine.importRows([TestRow("far", [3e38, 0]), TestRow("near", [1, 1])], into: "d")
+            try await engine.bind("street", "d:weight=3e38")
+            let answer = try await engine.ask("street", [3e38, 1])
+            #expect(answer.results.map(\.rankScore) == [.greatestFiniteMagnitude, .greatestFiniteMagnitude])
+            #expect(throws: Never.self) { try WireJSON.encode(answer) }
+        }
+    }
+
+    @Test func aMergeOfOneVectorOrOfAnotherQuestionIsRefused() async throws {
+        let harness = try EngineHarness()
+        try await harness.run { engine in
+            try await engine.create("d", dim: 2)
+            try await engine.importRows([TestRow("a", [1, 0], id: "a")], into: "d")
+            try await engine.bind("street", "d")
+            let merging = QueryOptions(merge: VectorMerge())
+            for input in [QueryInput.vector([1, 0]), .entry(EntryReference(id: 1)), .terms(WeightedSum(terms: []))] {
+                await expectError(.invalidValue) {
+                    try await engine.answer(QueryRequest(query: input, options: merging), of: "street")
+                }
+            }
+            let many = VectorMerge(perVector: 1000)
+            await expectError(.tooManyQueries) {
+                try await engine.merged(
+                    QueryVectors(values: Array(repeating: 1, count: 2048), count: 1024), many, of: "street",
+                    options: QueryOptions(merge: many))
+            }
+            let places = String(repeating: "||", count: 17)
+            await expectError(.invalidValue) {
+                try await engine.ask("street", [1, 0], QueryOptions(prompt: true, template: places))
+            }
+            await expectError(.invalidValue) {
+                try await engine.bind("street", "d", defaults: QueryDefaults(template: places))
+            }
+        }
+    }
+
+    @Test func limitsAndDedupeHoldOverAllOfAMerge() async throws {
+        let harness = try EngineHarness()
+        let rows = (0..<12).map { TestRow("name \($0)", [1, Float($0)], imageID: "image \($0 / 4)") }
+        try await harness.run { engine in
+            try await engine.create("d", dim: 2)
+            try await engine.importRows(rows, into: "d")
+            try await engine.bind("limited", "d:limit=2")
+            try await engine.bind("open", "d")
+            let vectors = try QueryVectors(values: [1, 0, 1, 5, 1, 11], count: 3)
+            let merge = VectorMerge(perVector: 5, limit: 15)
+            let options = QueryOptions(merge: merge)
+            let limited = try await engine.merged(vectors, merge, of: "limited", options: options)
+            #expect(limited.results.count == 2)
+            #expect(limited.shortfall?.reasons == [.limited])
+            var byImage = options
+            byImage.dedupe = .image
+            let images = try await engine.merged(vectors, merge, of: "open", options: byImage)
+            #expect(Set(images.results.compactMap(\.imageID)).count == images.results.count)
+            // One vector brings fewer hits than the names that are wanted.
+            let one = try await engine.merged(
+                QueryVectors(values: [1, 0], count: 1), merge, of: "open", options: options)
+            #expect(one.results.count == 5)
+            #expect(one.shortfall?.reasons == [.limited])
+        }
+    }
+
+    @Test func aLexicalAnswerSaysOnlyTheCausesThatItHas() async throws {
+        let harness = try EngineHarness()
+        try await harness.run { engine in
+            _ = try await engine.createDatastore(
+                CreateDatastoreRequest(
+                    name: "d", kind: .captions,
+                    keys: [KeySpec(name: "lexical", terms: 4, pruning: SparsePruning(threshold: 0))]))
+            let rows = (0..<6).map {
+                #"{"text": "t\#($0)", "image_id": "i\#($0)", "vectors": {"lexical": {"indices": [\#($0 / 4)], "values": [1]}}}"#
+            }
+            let job = try await engine.ended(engine.submit(Data(rows.joined(separator: "\n").utf8), into: "d"))
+            try #require(job.state == .succeeded, "\(String(describing: job.error))")
+            try await engine.bind("street", "d")
+            try await engine.bind("limited", "d:limit=2")
+            func reasons(_ terms: [UInt32], _ options: QueryOptions, _ domain: String = "street") async throws
+                -> [ShortfallReason]?
+            {
+                let weights = try SparseVector(indices: terms, values: terms.map { _ in 1 })
+                return try await engine.answer(
+                    QueryRequest(query: .lexical(.numbers(weights)), options: options), of: domain
+                ).shortfall?.reasons
+            }
+            #expect(try await reasons([0], QueryOptions(k: 4)) == nil)
+            #expect(try await reasons([0], QueryOptions(k: 5)) == [.noSharedTerm])
+            #expect(try await reasons([0, 1], QueryOptions(k: 7)) == [.tooFewEntries])
+            #expect(try await reasons([0, 1], QueryOptions(k: 4), "limited") == [.limited])
+            #expect(try await reasons([0, 1], QueryOptions(k: 6, excludeImageIDs: ["i0"])) == [.excluded])
+            #expect(try await reasons([3], QueryOptions(k: 1)) == [.noSharedTerm])
+        }
+    }
+
     @Test func nothingIsAsSimilarToATakenResultAsTheThreshold() async throws {
         let harness = try EngineHarness()
         let rows = TestRow.several(300, seed: 5)

@@ -9,6 +9,8 @@ struct DumpController {
     let engine: CapstanEngine
     let uploadLimit: Int
 
+    private static let optionsLimit = 65_536
+
     func addRoutes(to group: RouterGroup<CapstanRequestContext>) {
         group.post("{domain}/dumps", use: submit)
     }
@@ -30,6 +32,11 @@ struct DumpController {
                 optional: ["options"])
             var options = DumpOptions()
             if let file = files["options"] {
+                guard
+                    try FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int ?? 0 <= Self.optionsLimit
+                else {
+                    throw DatastoreError.field(.bodyTooLarge, "options", "expected at most \(Self.optionsLimit) bytes")
+                }
                 options = try WireJSON.decode(DumpOptions.self, from: Data(contentsOf: file))
             }
             guard let queries = files["queries"], let ids = files["ids"] else {

@@ -11,6 +11,31 @@ public struct PromptTemplate: Sendable, Hashable {
         self.template = template
     }
 
+    /// Places for the captions that a template may have, so that a prompt stays of a size.
+    private static let maximumPlaces = 16
+    private static let maximumBytes = 65_536
+
+    /// - Throws: `invalid_value`.
+    package func validate(field: String) throws {
+        guard template.utf8.count <= Self.maximumBytes else {
+            throw DatastoreError.field(
+                .invalidValue, field, "got \(template.utf8.count) bytes, expected at most \(Self.maximumBytes)")
+        }
+        var places = 0
+        var bars = 0
+        for byte in template.utf8 {
+            bars = byte == UInt8(ascii: "|") ? bars + 1 : 0
+            if bars == 2 {
+                places += 1
+                bars = 0
+            }
+        }
+        guard places <= Self.maximumPlaces else {
+            throw DatastoreError.field(
+                .invalidValue, field, "got \(places) places for the captions, expected at most \(Self.maximumPlaces)")
+        }
+    }
+
     /// The prompt for `captions`, nearest first; nil when there are none.
     ///
     /// Byte for byte what Python's `template.replace("||", "\n\n".join(captions) + ".")` gives: from left to right,

@@ -15,7 +15,7 @@ extension ScoreAnswer {
                 index: index, text: texts.flatMap { $0.indices.contains(index) ? $0[index] : nil },
                 cosine: Float(cosines[index]), probability: Float(weights[index] / sum))
         }
-        let order = cosines.indices.sorted { (cosines[$1], $0) < (cosines[$0], $1) }
+        let order = scores.indices.sorted { (scores[$1].cosine, $0) < (scores[$0].cosine, $1) }
         guard let best = order.first else {
             throw DatastoreError.field(.noCandidates, "texts", "got no candidates, expected at least one")
         }

@@ -11,6 +11,8 @@ final class CandidateStream {
     private var next = 0
     private var limit: Int
     private var isComplete: Bool
+    /// Whether all was searched and some entries can be no results: they share no term with the question.
+    private(set) var leavesOut: Bool
     /// Candidates whose entries are read at a time.
     private static let chunk = 64
 
@@ -26,10 +28,14 @@ final class CandidateStream {
         found = []
         limit = min(target.version.count, count + target.pending.hidden.count)
         isComplete = target.version.count == 0
+        leavesOut = false
     }
 
     /// What is there already, best first.
-    init(_ target: SearchTarget, _ candidates: [Candidate], readsEntries: Bool = false) {
+    ///
+    /// - Parameter entries: how many entries it was chosen from.
+    init(_ target: SearchTarget, _ candidates: [Candidate], of entries: Int = 0, readsEntries: Bool = false) {
+        leavesOut = candidates.count < entries
         self.target = target
         self.readsEntries = readsEntries
         probe = nil
@@ -52,6 +58,7 @@ final class CandidateStream {
                 let (candidates, isAll) = try target.search(probe, limit: limit)
                 found = candidates
                 isComplete = isAll || limit >= target.version.count
+                leavesOut = isComplete && found.count < target.version.count
                 next = min(seen, found.count)
                 continue
             }

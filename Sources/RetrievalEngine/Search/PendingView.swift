@@ -1,5 +1,6 @@
 import DatastoreCore
 import DatastoreStorage
+import Synchronization
 
 /// The pending changes of one datastore at one moment, in memory, for questions that count them.
 ///
@@ -9,6 +10,8 @@ package final class PendingView: Sendable {
     let generation: Int
     /// Committed changes in their order; of one entry the last counts.
     let changes: [PendingEntry]
+    /// What was asked for last, by version: the same question comes again and again.
+    private let known = Mutex<[VersionID: PendingRows]>([:])
 
     init(generation: Int, changes: [PendingEntry]) {
         self.generation = generation
@@ -19,10 +22,13 @@ package final class PendingView: Sendable {
 
     /// The changes that are not in a version yet.
     func rows(after version: OpenVersion) -> PendingRows {
+        if let rows = known.withLock({ $0[version.id] }) { return rows }
         let through = version.manifest.lineage.pendingThrough
         var last: [Int64: PendingEntry] = [:]
         for change in changes where change.sequence > through { last[change.entry.id] = change }
-        return PendingRows(entries: last.values.sorted { $0.entry.id < $1.entry.id }, over: version)
+        let rows = PendingRows(entries: last.values.sorted { $0.entry.id < $1.entry.id }, over: version)
+        known.withLock { $0[version.id] = rows }
+        return rows
     }
 }
 

@@ -20,6 +20,7 @@ extension QueryOptions {
         if let merge {
             try check(merge.perVector, "merge.per_vector", 1...maximumK)
             try check(merge.limit, "merge.limit", 1...maximumK)
+            try check(merge.separator.utf8.count, "merge.separator (bytes)", 0...256)
             guard select == nil, mmr == nil, rerank == nil else {
                 throw refuse("merge", "does not go with select, mmr or rerank")
             }
@@ -34,7 +35,7 @@ extension QueryOptions {
                         + "not both 0")
             }
             try check(fusion.constant, "fusion.constant", 0...1_000_000)
-            try check(fusion.depth, "fusion.depth", 1...maximumK)
+            try check(fusion.depth, "fusion.depth", min(k, maximumK)...maximumK)
         }
         if let mmr {
             guard (0...1).contains(mmr.lambda) else { throw refuse("mmr.lambda", "got \(mmr.lambda), expected 0 to 1") }
@@ -54,9 +55,7 @@ extension QueryOptions {
                 throw refuse("dedupe.similarity", "compares vectors; a lexical question has none")
             }
         }
-        if let template, template.utf8.count > 65_536 {
-            throw refuse("prompt.template", "got \(template.utf8.count) bytes, expected at most 65536")
-        }
+        if let template { try PromptTemplate(template).validate(field: "prompt.template") }
     }
 }
 

@@ -18,6 +18,7 @@ package struct Retriever: Sendable {
     private let targets: [SearchTarget]
     private let options: QueryOptions
     package let k: Int
+    private let maximumK: Int
     private let dedupe: Dedupe
     private let minScore: Float
     private let template: PromptTemplate?
@@ -31,6 +32,9 @@ package struct Retriever: Sendable {
     /// Images that one question may exclude.
     package static let maximumExclusions = 10_000
 
+    /// Terms that a lexical question may have: more than any vocabulary that is read has words.
+    private static let maximumTerms = 65_536
+
     /// - Parameter pending: for each binding what is pending; empty when it does not count.
     /// - Throws: `k_out_of_range`, `invalid_value`, `unknown_key`, `version_damaged`.
     package init(
@@ -39,6 +43,7 @@ package struct Retriever: Sendable {
         let defaults = domain.info.defaults
         self.domain = domain
         self.options = options
+        self.maximumK = maximumK
         k = options.k ?? defaults.k ?? (options.merge == nil ? Self.defaultK : Self.defaultNames)
         dedupe = options.dedupe ?? defaults.dedupe ?? .none
         minScore = options.minScore ?? defaults.minScore ?? -.infinity
@@ -74,6 +79,15 @@ package struct Retriever: Sendable {
     ///
     /// - Throws: `unknown_term`.
     package func terms(_ weights: LexicalWeights) throws -> [SparseVector] {
+        let count =
+            switch weights {
+            case .numbers(let vector): vector.count
+            case .words(let words): words.count
+            }
+        guard count <= Self.maximumTerms else {
+            throw DatastoreError.field(
+                .invalidValue, "query.lexical", "got \(count) terms, expected at most \(Self.maximumTerms)")
+        }
         var unknown: Set<String> = []
         var known: Set<String> = []
         let vectors = try targets.map { target in
@@ -157,10 +171,12 @@ package struct Retriever: Sendable {
     /// Results that later stages choose from.
     private var pool: Int {
         var pool = options.select?.pool(k: k) ?? k
-        if let mmr = options.mmr { pool = max(pool, mmr.fetch ?? 4 * k) }
+        if let mmr = options.mmr { pool = max(pool, fetch(mmr)) }
         if let rerank = options.rerank { pool = max(pool, rerank.fetch) }
         return pool
     }
+
+    private func fetch(_ mmr: MMR) -> Int { mmr.fetch ?? max(k, min(4 * k, maximumK)) }
 
     /// Candidates in order, and why there are no more.
     struct Ranking: Sendable {
@@ -172,7 +188,7 @@ package struct Retriever: Sendable {
     func finish(_ ranking: Ranking, _ probe: Probe, notes: [String]? = nil) throws -> QueryAnswer {
         var candidates = ranking.candidates
         if let mmr = options.mmr {
-            candidates = various(Array(candidates.prefix(max(k, mmr.fetch ?? 4 * k))), lambda: mmr.lambda)
+            candidates = various(Array(candidates.prefix(fetch(mmr))), lambda: mmr.lambda)
         }
         if let select = options.select {
             candidates = select.apply(to: candidates, k: k)
@@ -181,12 +197,15 @@ package struct Retriever: Sendable {
         }
         let results = try results(candidates, probe)
         var reasons = ranking.reasons
-        if targets.reduce(0, { $0 + $1.version.count + $1.pending.entries.count - $1.pending.hidden.count }) < k {
-            reasons.insert(.tooFewEntries)
-        }
+        if entryCount < k { reasons.insert(.tooFewEntries) }
         return QueryAnswer(
             domain: domain.info.domain, revision: domain.info.revision, results: results,
             shortfall: shortfall(results.count, reasons), prompt: template?.render(results.map(\.text)), notes: notes)
+    }
+
+    /// Entries that there are, pending ones that count among them.
+    private var entryCount: Int {
+        targets.reduce(0) { $0 + $1.version.count + $1.pending.entries.count - $1.pending.hidden.count }
     }
 
     private func shortfall(_ count: Int, _ reasons: Set<ShortfallReason>) -> Shortfall? {
@@ -214,19 +233,18 @@ package struct Retriever: Sendable {
             }
         } else {
             for target in targets {
-                guard let wanted = targetProbe(probe, target) else {
-                    reasons.insert(.noSharedTerm)
-                    continue
-                }
+                guard let wanted = targetProbe(probe, target) else { continue }
                 let expected = count + excluded[target.binding].count
                 streams.append(CandidateStream(target, wanted, expecting: expected, readsEntries: readsEntries))
                 if !target.pending.entries.isEmpty {
-                    streams.append(CandidateStream(target, target.pendingCandidates(wanted)))
+                    let candidates = target.pendingCandidates(wanted)
+                    streams.append(CandidateStream(target, candidates, of: target.pending.entries.count))
                 }
             }
-            if case .lexical = probe { reasons.insert(.noSharedTerm) }
         }
-        return try choose(count, from: streams, excluding: excluded, reasons, isAnswer: isAnswer)
+        var ranking = try choose(count, from: streams, excluding: excluded, reasons, isAnswer: isAnswer)
+        if case .lexical = probe, streams.contains(where: \.leavesOut) { ranking.reasons.insert(.noSharedTerm) }
+        return ranking
     }
 
     /// Takes the best candidate of all streams again and again, and keeps those that may be results.
@@ -239,7 +257,9 @@ package struct Retriever: Sendable {
         var reasons = known
         var taken = [Int](repeating: 0, count: targets.count)
         var same = SameResults(isAnswer ? dedupe : .none)
-        while chosen.count < count {
+        // What is compared vector by vector is not compared for ever.
+        var patience = dedupe.similarity == nil ? Int.max : max(1000, 20 * count)
+        while chosen.count < count, patience > 0 {
             var best: (stream: CandidateStream, candidate: Candidate)?
             for stream in streams {
                 guard let candidate = try stream.peek() else { continue }
@@ -258,6 +278,7 @@ package struct Retriever: Sendable {
                 stream.pop()
             } else if same.contains(candidate, vector: { targets[$0.binding].vector(of: $0.place) }, target.denseSpec) {
                 reasons.insert(.deduplicated)
+                patience -= 1
                 stream.pop()
             } else {
                 chosen.append(candidate)
@@ -291,8 +312,8 @@ package struct Retriever: Sendable {
         ) { $0.id != $1.id ? $0.id < $1.id : $0.binding < $1.binding }
         let candidates = fused.compactMap { identity, score -> Candidate? in
             guard var candidate = found[identity] else { return nil }
-            candidate.score = Float(score)
-            candidate.rank = score * Double(targets[candidate.binding].weight)
+            candidate.score = Float(clamping: score)
+            candidate.rank = Double(candidate.score) * Double(targets[candidate.binding].weight)
             return candidate
         }
         return (candidates.sorted(by: Candidate.precedes), dense.reasons.union(lexical.reasons))
@@ -335,10 +356,13 @@ package struct Retriever: Sendable {
         var hits: [(vector: Int, candidate: Candidate)] = []
         for index in 0..<vectors.count {
             let vector = Array(vectors.values[index * vectors.dim..<(index + 1) * vectors.dim])
-            let found = try ranked(.dense(vector), count: merge.perVector, excluding: excluded, isAnswer: true)
+            let found = try ranked(.dense(vector), count: merge.perVector, excluding: excluded, isAnswer: false)
             reasons.formUnion(found.reasons)
-            hits += found.candidates.map { (index, $0) }
+            for candidate in found.candidates {
+                if candidate.score >= minScore { hits.append((index, candidate)) } else { reasons.insert(.minScore) }
+            }
         }
+        if hits.count > merge.limit { reasons.insert(.limited) }
         hits.sort { one, other in
             if one.candidate.rank != other.candidate.rank { return one.candidate.rank > other.candidate.rank }
             if one.candidate.identity != other.candidate.identity {
@@ -349,20 +373,33 @@ package struct Retriever: Sendable {
         let kept = Array(hits.prefix(merge.limit))
         let candidates = try read(kept.map(\.candidate))
         var seen: Set<String> = []
+        var same = SameResults(dedupe)
+        var taken = [Int](repeating: 0, count: targets.count)
         var results: [QueryResult] = []
         for (hit, candidate) in zip(kept, candidates) where results.count < k {
             guard let text = candidate.entry?.fields.text else { continue }
+            let target = targets[candidate.binding]
+            guard taken[candidate.binding] < target.limit else {
+                reasons.insert(.limited)
+                continue
+            }
             let name = VisualName.normalised(text)
-            guard seen.insert(name).inserted else {
+            guard !seen.contains(name),
+                !same.contains(candidate, vector: { targets[$0.binding].vector(of: $0.place) }, target.denseSpec)
+            else {
                 reasons.insert(.deduplicated)
                 continue
             }
+            seen.insert(name)
+            taken[candidate.binding] += 1
             guard var result = result(candidate, nil) else { continue }
             result.name = name
             result.vector = hit.vector
             results.append(result)
         }
-        if kept.count < k { reasons.insert(.tooFewEntries) }
+        if entryCount < k { reasons.insert(.tooFewEntries) }
+        // Fewer hits were asked for than names.
+        if results.count < k, reasons.isEmpty { reasons.insert(.limited) }
         let names = results.compactMap(\.name)
         return QueryAnswer(
             domain: domain.info.domain, revision: domain.info.revision, results: results,
@@ -384,9 +421,9 @@ package struct Retriever: Sendable {
             version: target.version.id.number)
         if case .pending = candidate.place { result.pending = true }
         if let relevance = candidate.relevance {
-            result.rankScore = Float(relevance)
+            result.rankScore = Float(clamping: relevance)
         } else if target.weight != 1 {
-            result.rankScore = Float(candidate.rank)
+            result.rankScore = Float(clamping: candidate.rank)
         }
         if let parts = candidate.parts {
             var scores: [String: Float] = [:]

@@ -142,9 +142,17 @@ enum TargetProbe: Sendable {
     case sum(KeyQuery, SparseVector, Fusion)
 }
 
+extension Float {
+    /// The nearest finite number: JSON has no infinity.
+    init(clamping value: Double) {
+        let limit = Double(Float.greatestFiniteMagnitude)
+        self.init(max(-limit, min(limit, value)))
+    }
+}
+
 extension Fusion {
     /// The weighted sum of a dense and a lexical score.
     func sum(_ dense: Float, _ lexical: Float) -> Float {
-        Float(Double(denseWeight) * Double(dense) + Double(lexicalWeight) * Double(lexical))
+        Float(clamping: Double(denseWeight) * Double(dense) + Double(lexicalWeight) * Double(lexical))
     }
 }

@@ -1,18 +1,19 @@
 """BLIP, from its definition (Li et al., ICML 2022; salesforce/BLIP).
 
-CapFilt keeps a caption whose image-text score is high enough: the cosine of the two vectors (ITC), or the probability of
-a matching head (ITM), which comes with the rows. The threshold may differ by where captions come from.
+CapFilt keeps a caption whose image-text score is high enough: the cosine of the two vectors (ITC), or the probability
+of a matching head (ITM), which comes with the rows. The threshold may differ by where captions come from.
 
-Retrieval: recall at 1, 5 and 10 (train_retrieval.py, itm_eval): the share of images with a caption of their own among the
-first ones. Equal scores make it depend on how they are ordered, so the counts are given for the order of ids, for the one
-that NumPy's sort of 32-bit products happens to give, and for the worst and the best order there is.
+Retrieval: recall at 1, 5 and 10 (train_retrieval.py, itm_eval): the share of images with a caption of their own among
+the first ones. Equal scores make it depend on how they are ordered, so the counts are given for the order of ids, for
+the one that NumPy's sort of 32-bit products happens to give, and for the worst and the best order there is.
 
 Two stages (ALBEF, BLIP): the first by cosine, then its first ones in the order of another scorer.
 
-Questions: {"rows", "vectors": {KEY: PATH}, "filters": [{"score", "threshold"?, "thresholds"?, "unscored"?}], "searches":
-[{"queries": PATH, "using": KEY, "k"}], "recall": {"rows", "queries", "texts", "vectors"}, "reranks": [{"queries", "using",
-"k", "fetch", "relevance": [[number of each place]]}]}. Answers: {"filters": [{"kept": [id], "dropped": [id], "scores": [number | null]}], "searches": [[[[id, score]]]],
-"recall": {...}, "reranks": [[[[id, score, relevance]]]]}.
+Questions: {"rows", "vectors": {KEY: PATH}, "filters": [{"score", "threshold"?, "thresholds"?, "unscored"?}],
+"searches": [{"queries": PATH, "using": KEY, "k"}], "recall": {"rows", "queries", "texts", "vectors", "labels",
+"images"}, "reranks": [{"queries", "using", "k", "fetch", "relevance": [[number of each place]]}]}. Answers:
+{"filters": [{"kept": [id], "dropped": [id], "scores": [number | null]}], "searches": [[[[id, score]]]], "recall":
+{...}, "reranks": [[[[id, score, relevance]]]]}.
 """
 
 import numpy as np
@@ -60,7 +61,12 @@ def reranked(asked, wanted):
     return answers
 
 
+def counted(ranks):
+    return [sum(int(rank < depth) for rank in ranks) for depth in DEPTHS]
+
+
 def recall(wanted):
+    """Images find their texts."""
     relevant = [{str(one) for one in row.get("relevant") or []} for row in exact.rows(wanted["rows"])]
     ids = [str(row["id"]) for row in exact.rows(wanted["texts"])]
     place = {one: number for number, one in enumerate(ids)}
@@ -68,23 +74,31 @@ def recall(wanted):
     queries, texts = np.load(wanted["queries"]), np.load(wanted["vectors"])
     scores = exact.rounded(exact.cosines(queries[asks].astype(np.float64), texts.astype(np.float64)))
     chance = np.argsort(-(queries[asks].astype(np.float32) @ texts.astype(np.float32).T), axis=1)
-    counts = {name: [0] * len(DEPTHS) for name in ("exact", "float32", "worst", "best")}
+    ranks = {name: [] for name in ("exact", "float32", "worst", "best")}
     for number, ask in enumerate(asks):
         own = np.array([place[one] for one in relevant[ask] if one in place])
-        ranks = {
-            "exact": np.flatnonzero(np.isin(exact.best(scores[number]), own))[0],
-            "float32": np.flatnonzero(np.isin(chance[number], own))[0],
-        }
+        ranks["exact"].append(np.flatnonzero(np.isin(exact.best(scores[number]), own))[0])
+        ranks["float32"].append(np.flatnonzero(np.isin(chance[number], own))[0])
         # The best of its own stands behind all that score more; of those that score the same, the own ones may all
         # stand first, or all the others.
         top = scores[number, own].max()
         higher = (scores[number] > top).sum()
-        equal = (scores[number] == top).sum() - (scores[number, own] == top).sum()
-        ranks["best"], ranks["worst"] = higher, higher + equal
-        for name, rank in ranks.items():
-            for position, depth in enumerate(DEPTHS):
-                counts[name][position] += int(rank < depth)
-    return {"queries": len(asks), "depths": DEPTHS, "counts": counts}
+        ranks["best"].append(higher)
+        ranks["worst"].append(higher + (scores[number] == top).sum() - (scores[number, own] == top).sum())
+    counts = {name: counted(one) for name, one in ranks.items()}
+    median = float(np.median(np.array(ranks["exact"]) + 1))
+    return {"queries": len(asks), "depths": DEPTHS, "counts": counts, "median": median, "reverse": reverse(wanted)}
+
+
+def reverse(wanted):
+    """Texts find their images, each of which counts once however many texts it has."""
+    labels = [exact.image(row) for row in exact.rows(wanted["labels"])]
+    images = [exact.image(row) for row in exact.rows(wanted["texts"])]
+    first = [number for number, image in enumerate(images) if image not in images[:number]]
+    scores = exact.rounded(exact.cosines(exact.vectors(wanted["vectors"]), exact.vectors(wanted["images"])[first]))
+    shown = [images[number] for number in first]
+    ranks = [[shown[row] for row in exact.best(one)].index(label) for one, label in zip(scores, labels)]
+    return {"queries": len(labels), "counts": counted(ranks), "median": float(np.median(np.array(ranks) + 1))}
 
 
 def answer(asked):

@@ -1,15 +1,15 @@
 """EVCap, from its definition (Li et al., CVPR 2024; Jiaxuan-Li/EVCap, models/evcap.py).
 
-The memory has a normalised vector and a name for each object; a vector is the mean of an image's 32 query vectors. Each
-of the question's 32 vectors finds its nearest 5; all hits are sorted by score and the first 32 are kept; names are
-normalised and the first of equal ones stays, at most 10; they are joined with ` [SEP] `.
+The memory has a normalised vector and a name for each object; a vector is the mean of an image's 32 query vectors.
+Each of the question's 32 vectors finds its nearest 5; all hits are sorted by score and the first 32 are kept; names
+are normalised and the first of equal ones stays, at most 10; they are joined with ` [SEP] `.
 
-The repository leaves the order of equal scores to chance; here it is the order of ids, then of the vectors that asked.
+The repository leaves the order of equal scores to chance; here it is the order of ids, then of the vectors that
+asked.
 
-Questions: {"stores": {NAME: {"rows", "vectors"}}, "queries": PATH, "vectors": how many of them a
-question has, "domains": [{"stores":
-[NAME], "questions": [{"row", "options"}]}]}; vectors of three axes are averaged. Answers: {"domains": [[{"names",
-"joined", "results": [{"id", "score", "name", "vector", "datastore"}]}]]}.
+Questions: {"stores": {NAME: {"rows", "vectors"}}, "queries": PATH, "vectors": how many of them a question has,
+"domains": [{"stores": [NAME], "questions": [{"row", "options"}]}]}; vectors of three axes are averaged. Answers:
+{"domains": [[{"names", "joined", "results": [{"id", "score", "name", "vector", "datastore"}]}]]}.
 """
 
 import re

@@ -221,14 +221,21 @@ def evcap(data, folder):
         "vectors": write_vectors(folder / "means.npy", groups, np.float32),
     }
 
-    # Names that come later, one of them twice.
+    # Names that come later, each one twice, and each third with several vectors, which are averaged.
     later = random.permutation(len(images))[:24]
-    added = [{"id": f"later-{number}", "text": f"Later_({number // 2})"} for number in range(len(later))]
+    added, means = [], []
+    for number, place in enumerate(later):
+        group = images[[place, *random.integers(len(images), size=3)]] * random.uniform(0.5, 8, size=(4, 1))
+        group = group[:1 if number % 3 else 4].astype(np.float32)
+        means.append(exact.rounded(group.astype(np.float64).mean(axis=0)))
+        given = [[shortest(one) for one in vector] for vector in group]
+        added.append(
+            {"id": f"later-{number}", "text": f"Later_({number // 2})", "vector": given[0] if number % 3 else given})
     write_rows(folder / "added.ndjson", added)
-    write_vectors(folder / "added.npy", images[later])
+    kept = np.array(vectors).astype(np.float16).astype(np.float32)
     stores["grown"] = {
         "rows": write_rows(folder / "grown.ndjson", [{"text": text} for text in texts] + added),
-        "vectors": write_vectors(folder / "grown.npy", np.concatenate([np.array(vectors), images[later]])),
+        "vectors": write_vectors(folder / "grown.npy", np.concatenate([kept, means]), np.float32),
     }
 
     questions = 500
@@ -432,8 +439,12 @@ def blip(data, folder):
                 {"queries": asks["texts"], "using": "image", "k": 10},
             ],
             "recall": {
-                "rows": str(data / "clip/images.b32.jsonl.gz"), "queries": str(data / "clip/images.b32.f16.npy"),
+                "rows": write_rows(
+                    folder / "image-labels.jsonl", [{"relevant": row.get("relevant") or []} for row in images]),
+                "queries": str(data / "clip/images.b32.f16.npy"),
                 "texts": str(data / "clip/texts.b32.jsonl.gz"), "vectors": keys["text"],
+                "labels": write_rows(folder / "text-labels.jsonl", [{"image_id": row["image_id"]} for row in texts]),
+                "images": keys["image"],
             },
             "reranks": [
                 {
@@ -518,7 +529,7 @@ def lexvla(data, folder):
     for name, rows_of, pruning in (
         ("top", few, {"threshold": 0, "top": 4}),
         ("all", numbered, {"threshold": 0}),
-        ("both", numbered, {"threshold": 0.2, "top": 3}),
+        ("both", numbered, {"threshold": 0.4, "top": 3}),
     ):
         path = write_rows(folder / f"{name}.ndjson", rows_of)
         plain = path if rows_of is few else write_rows(folder / f"{name}-words.ndjson", few)

@@ -1,4 +1,5 @@
-"""LexVLA, from its definition (lexical representations of images and texts over a vocabulary, searched by inverted index).
+"""LexVLA, from its definition (lexical representations of images and texts over a vocabulary, searched by inverted
+index).
 
 A vector has a weight for some words of a vocabulary of V; weights at or below 1/sqrt(V) are dropped, or all but the
 largest n. The score is the dot product; what a shared word adds to it is its weight, and its share is that over the
@@ -7,8 +8,9 @@ score. Entries that share no word are not found.
 Two rankings become one by reciprocal rank fusion (Cormack et al., SIGIR 2009) or by the weighted sum of the scores.
 
 Questions: {"vocabulary": PATH, "rows": PATH, "lexical": {"threshold"?, "top"?}, "vectors"?: PATH, "queries"?: PATH,
-"domains": [{"questions": [{"row"?, "lexical": {WORD: WEIGHT}, "options"}]}]}; rows have {"vectors": {"lexical": {WORD:
-WEIGHT}}}. Answers: {"domains": [[{"results": [{"id", "score", "terms": [[word, weight, share]], "scores"?}]}]]}.
+"domains": [{"questions": [{"row"?, "lexical": {WORD: WEIGHT}, "options"}]}]}; rows have {"vectors": {"lexical":
+{WORD: WEIGHT}}}. Answers: {"domains": [[{"results": [{"id", "score", "terms": [[word, weight, share]],
+"scores"?}]}]]}.
 """
 
 import numpy as np

@@ -4,15 +4,15 @@ SmallCap (Ramos et al., CVPR 2023; RitaRamo/smallcap, src/retrieve_caps.py and s
 vectors, more neighbours than needed are fetched, those of the question's own image are dropped, the first k stay in
 order; the prompt is the template with `||` replaced by the captions, joined by a blank line, and a full stop.
 
-RobustCap (Li et al., ACL 2024): captions are drawn from a longer list instead of taken from its top, the first kept or
-not, and put in another order. The draws are those of SplitMix64, so that a seed says all.
+RobustCap (Li et al., ACL 2024): captions are drawn from a longer list instead of taken from its top, the first kept
+or not, and put in another order. The draws are those of SplitMix64, so that a seed says all.
 
 Mixed datastores are ordered by weight x cosine; each gives at most its limit.
 
-Questions: {"stores": {NAME: {"rows", "vectors"}}, "queries": PATH, "domains": [{"name", "bindings": [{"name", "limit"?,
-"weight"?}], "questions": [{"row", "options"}]}], "images": [the image of each query], "dumps": [{"domain", "rows", "options"}]}, where
-options are those of the API. Answers: {"domains": [[{"results": [{"datastore", "id", "score", "rank_score"}], "texts",
-"prompt"}]], "dumps": [{IMAGE: [caption]}]}.
+Questions: {"stores": {NAME: {"rows", "vectors"}}, "queries": PATH, "domains": [{"name", "bindings": [{"name",
+"limit"?, "weight"?}], "questions": [{"row", "options"}]}], "images": [the image of each query], "dumps": [{"domain",
+"rows", "options"}]}, where options are those of the API. Answers: {"domains": [[{"results": [{"datastore", "id",
+"score", "rank_score"}], "texts", "prompt"}]], "dumps": [{IMAGE: [caption]}]}.
 """
 
 import re

@@ -1,13 +1,13 @@
 """ZeroCap, from its definition (Tewel et al., CVPR 2022; YoadTew/zero-shot-image-to-text, model/ZeroCLIP.py).
 
-Arithmetic: the weighted sum of image and text vectors, normalised once, at the end. Scoring: the cosine of the query and
-each candidate, and the softmax of cosine / temperature over all of them.
+Arithmetic: the weighted sum of image and text vectors, normalised once, at the end. Scoring: the cosine of the query
+and each candidate, and the softmax of cosine / temperature over all of them.
 
-Questions: {"stores": {NAME: {"rows", "vectors"}}, "queries": PATH, "texts": {TEXT: row of "text_vectors"}, "text_vectors":
-PATH, "domains": [{"stores": [NAME], "questions": [{"terms": [TERM], "normalise_terms", "options"}]}], "candidates": PATH,
-"scores": [{"query": TERM, "candidates": [row], "temperature"}]}. A TERM is {"weight", "row" of queries | "entry": {"datastore"?,
-"id" | "external_id"} | "text"}. Answers: {"domains": [[{"results": [{"datastore", "id", "score"}]} | {"cancel": true}]],
-"scores": [{"cosines", "probabilities", "order"}]}.
+Questions: {"stores": {NAME: {"rows", "vectors"}}, "queries": PATH, "texts": {TEXT: row of "text_vectors"},
+"text_vectors": PATH, "domains": [{"stores": [NAME], "questions": [{"terms": [TERM], "normalise_terms", "options"}]}],
+"candidates": PATH, "scores": [{"query": TERM, "candidates": [row], "temperature"}]}. A TERM is {"weight", "row" of
+queries | "entry": {"datastore"?, "id" | "external_id"} | "text"}. Answers: {"domains": [[{"results": [{"datastore",
+"id", "score"}]} | {"cancel": true}]], "scores": [{"cosines", "probabilities", "order"}]}.
 """
 
 import numpy as np
