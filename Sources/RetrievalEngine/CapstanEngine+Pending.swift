@@ -25,9 +25,9 @@ extension CapstanEngine {
             let generation = changes.generation
             do {
                 return try loadedView(datastore, changes, generation)
-            } catch  where changes.generation != generation {
-                // What was read went into a version meanwhile.
-                continue
+            } catch {
+                // What was read may have gone into a version meanwhile.
+                guard changes.generation != generation else { throw error }
             }
         }
     }

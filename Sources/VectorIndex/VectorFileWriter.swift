@@ -5,25 +5,16 @@ import Foundation
 ///
 /// Not thread-safe: one writer, one thread. Bytes are buffered; `finish()` writes ids and header and syncs the file.
 package final class VectorFileWriter {
-    private let descriptor: Int32
+    private let file: BufferedFile
     private let element: VectorFile.Element
     private let dim: Int
     private var ids: [Int64] = []
-    private var buffer: [UInt8] = []
     private var largestSquares = 0.0
-    private static let bufferSize = 1 << 20
 
     package init(path: String, dim: Int, element: VectorFile.Element) throws {
         self.dim = dim
         self.element = element
-        descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
-        buffer.reserveCapacity(Self.bufferSize + dim * 4)
-        buffer.append(contentsOf: repeatElement(0, count: VectorFile.headerSize))
-    }
-
-    deinit {
-        close(descriptor)
+        file = try BufferedFile(path: path, headerSize: VectorFile.headerSize)
     }
 
     /// Appends one vector. Ids must ascend.
@@ -36,24 +27,21 @@ package final class VectorFileWriter {
         cfaiss_dot_f32(base, base, Int32(dim), &dot, &squares)
         largestSquares = max(largestSquares, squares)
         switch element {
-        case .f32: buffer.append(contentsOf: UnsafeRawBufferPointer(vector))
+        case .f32: try file.append(UnsafeRawBufferPointer(vector))
         case .f16:
-            withUnsafeTemporaryAllocation(byteCount: dim * 2, alignment: 2) { halves in
+            try withUnsafeTemporaryAllocation(byteCount: dim * 2, alignment: 2) { halves in
                 guard let to = halves.baseAddress else { return }
                 cfaiss_f32_to_f16(base, to, Int64(dim))
-                buffer.append(contentsOf: halves)
+                try file.append(UnsafeRawBufferPointer(halves))
             }
         }
-        if buffer.count >= Self.bufferSize { try flush() }
     }
 
     /// Writes ids and header, and syncs.
     package func finish() throws {
-        let vectorsEnd = VectorFile.headerSize + ids.count * dim * element.size
-        let idsOffset = VectorFile.idsOffset(after: vectorsEnd - VectorFile.headerSize)
-        buffer.append(contentsOf: repeatElement(0, count: idsOffset - vectorsEnd))
-        ids.withUnsafeBytes { buffer.append(contentsOf: $0) }
-        try flush()
+        try file.align(to: 64)
+        let idsOffset = file.count
+        try file.append(ids)
         var header = VectorFile.magic
         func put<T: FixedWidthInteger>(_ value: T) {
             withUnsafeBytes(of: value.littleEndian) { header.append(contentsOf: $0) }
@@ -65,24 +53,6 @@ package final class VectorFileWriter {
         put(UInt64(ids.count))
         put(UInt64(idsOffset))
         put(largestSquares.squareRoot().bitPattern)
-        let written = header.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
-        guard written == header.count, fsync(descriptor) == 0 else {
-            throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
-        }
-    }
-
-    private func flush() throws {
-        try buffer.withUnsafeBytes { bytes in
-            var sent = 0
-            while sent < bytes.count {
-                let count = write(descriptor, bytes.baseAddress.map { $0 + sent }, bytes.count - sent)
-                if count < 0 {
-                    if errno == EINTR { continue }
-                    throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
-                }
-                sent += count
-            }
-        }
-        buffer.removeAll(keepingCapacity: true)
+        try file.finish(header: header)
     }
 }

@@ -89,10 +89,7 @@ package final class SparseIndex: Sendable {
 
     /// What each term that the query and a row share adds to the score, the most first, ties by term.
     package func matches(_ query: SparseVector, row: Int) -> [(term: UInt32, weight: Float)] {
-        var matches: [(term: UInt32, weight: Float)] = []
-        forEachMatch(query, row: row) { matches.append((term: $0, weight: Self.rounded($1))) }
-        matches.sort { $0.weight != $1.weight ? $0.weight > $1.weight : $0.term < $1.term }
-        return matches
+        query.matches(vectors.vector(row: row))
     }
 
     private func forEachMatch(_ query: SparseVector, row number: Int, _ body: (UInt32, Double) -> Void) {
