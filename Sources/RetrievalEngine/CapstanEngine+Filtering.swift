@@ -62,12 +62,16 @@ struct FilterScore {
                 guard let position = keys.firstIndex(where: { $0.name == name && $0.kind == .dense }) else {
                     throw DatastoreError.field(
                         .unknownKey, "score.keys",
-                        "the datastore has no dense key \"\(name.prefix(80))\", only \(keys.map(\.name).joined(separator: ", "))"
+                        "the datastore has no dense key \"\(name.prefix(80))\", only "
+                            + keys.map { "\($0.name) (\($0.kind.rawValue))" }.joined(separator: ", ")
                     )
                 }
                 return position
             }
-            guard positions[0] != positions[1], keys[positions[0]].dim == keys[positions[1]].dim else {
+            guard positions[0] != positions[1] else {
+                throw DatastoreError.field(.invalidValue, "score.keys", "got \(first) twice, expected two keys")
+            }
+            guard keys[positions[0]].dim == keys[positions[1]].dim else {
                 throw DatastoreError.field(
                     .invalidValue, "score.keys",
                     "got \(first) of \(keys[positions[0]].dim) and \(second) of \(keys[positions[1]].dim), expected two keys "
@@ -154,7 +158,12 @@ final class EntryFilter {
         return isKept
     }
 
+    /// - Throws: `invalid_value` when no entry has a score: what was meant is not what the entries have.
     func finish() throws {
+        guard report.unscored < report.kept + report.dropped else {
+            throw DatastoreError.field(
+                .invalidValue, "score", "none of the \(report.unscored) entries has one; nothing was changed")
+        }
         try flush()
         try file.synchronize()
         try file.close()

@@ -17,7 +17,8 @@ extension CapstanEngine {
                 throw DatastoreError.field(
                     .unknownKey, "key", "datastore \"\(datastore)\" has no sparse key \"\(name)\"")
             }
-            let bytes = try Data(contentsOf: file)
+            var bytes = try Data(contentsOf: file)
+            if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes = bytes.dropFirst(3) }
             guard bytes.count <= Self.maximumVocabularyBytes else {
                 throw DatastoreError(
                     .bodyTooLarge,

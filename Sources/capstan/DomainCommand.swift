@@ -47,7 +47,7 @@ extension DomainCommand {
         @Option(name: .shortAndLong, help: "Results of a question that does not say how many.")
         var k: Int?
 
-        @Option(help: "Results below are left out.")
+        @Option(parsing: .unconditional, help: "Results below are left out.")
         var minScore: Float?
 
         @Option(help: ArgumentHelp("Which results count as the same: \(Dedupe.forms).", valueName: "what"))

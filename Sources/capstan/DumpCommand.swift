@@ -50,7 +50,7 @@ struct DumpCommand: DaemonCommand {
     @Option(help: ArgumentHelp("Which results count as the same: \(Dedupe.forms).", valueName: "what"))
     var dedupe: Dedupe?
 
-    @Option(help: "Leave out results below.")
+    @Option(parsing: .unconditional, help: "Leave out results below.")
     var minScore: Float?
 
     @OptionGroup(title: "Variety") var mmr: MMRFlags

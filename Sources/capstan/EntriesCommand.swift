@@ -18,8 +18,8 @@ extension EntriesCommand {
         static let configuration = CommandConfiguration(
             abstract: "Add entries as pending changes: durable at once, in a version with the next build.",
             discussion: """
-                The file has one JSON object a line, as capstan import takes them. Domains that include pending changes \\
-                answer with the entries at once; capstan reindex makes a version of them. Leaves with 1 when a row was \\
+                The file has one JSON object a line, as capstan import takes them. Domains that include pending changes \
+                answer with the entries at once; capstan reindex makes a version of them. Leaves with 1 when a row was \
                 refused; the others are added.
 
                   capstan entries add objects new.jsonl

@@ -120,6 +120,10 @@ struct EvalCommand: DaemonCommand {
             )
         }
         let rows = labels.indices.filter { !labels[$0].isEmpty }
+        guard !rows.isEmpty else {
+            throw DatastoreError(
+                .missingField, "\(labelsPath): none of the \(labels.count) rows has \"relevant\" or \"image_id\"")
+        }
         var evaluation = RetrievalEvaluation(depth: depth)
         evaluation.skipped = labels.count - rows.count
         let options = QueryOptions(k: depth, using: key, dedupe: dedupe)

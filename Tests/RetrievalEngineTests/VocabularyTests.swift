@@ -27,7 +27,7 @@ struct VocabularyTests {
         try await harness.run { engine in
             try await Self.create(engine)
             try await Self.set("dog\ncat\nhorse\n", engine)
-            try await Self.set("tree\r\ncafé\r\nhouse", engine)
+            try await Self.set("\u{FEFF}tree\r\ncafé\r\nhouse", engine)
             let row = #"{"text": "a house by a tree", "vectors": {"lexical": {"house": 2, "tree": 1}}}"#
             let added = try await engine.addEntries(Data(row.utf8), to: "d")
             #expect(added.entries.map(\.outcome) == [.accepted])

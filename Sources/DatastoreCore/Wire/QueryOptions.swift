@@ -196,7 +196,7 @@ public struct Fusion: Codable, Sendable, Hashable {
     public var lexicalWeight: Float
     /// RRF's constant.
     public var constant: Int
-    /// RRF: how many of each ranking count.
+    /// RRF: how many of each ranking count; k at least.
     public var depth: Int
 
     public init(

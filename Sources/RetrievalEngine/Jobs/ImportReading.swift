@@ -152,8 +152,9 @@ struct ImportReading {
         if counts.rejected == counts.seen, tally.rejectedByCode[ErrorCode.missingVector.rawValue] == counts.seen {
             throw DatastoreError(
                 .noRowsAccepted,
-                "none of the \(counts.seen) rows has a vector; give a file of vectors (--vectors), or make the datastore "
-                    + "with an encoder (--encoder, --encoder-endpoint)")
+                "none of the \(counts.seen) rows has a vector\(keys.count > 1 ? " for each key" : ""); give a file of vectors "
+                    + "(--vectors), or make the datastore with an encoder (--encoder, --encoder-endpoint); "
+                    + "`capstan jobs rejects \(job)` shows what each lacks")
         }
         if counts.rejected == counts.seen {
             throw DatastoreError(

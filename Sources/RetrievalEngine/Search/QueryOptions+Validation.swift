@@ -35,7 +35,7 @@ extension QueryOptions {
                         + "not both 0")
             }
             try check(fusion.constant, "fusion.constant", 0...1_000_000)
-            try check(fusion.depth, "fusion.depth", min(k, maximumK)...maximumK)
+            try check(fusion.depth, "fusion.depth", 1...maximumK)
         }
         if let mmr {
             guard (0...1).contains(mmr.lambda) else { throw refuse("mmr.lambda", "got \(mmr.lambda), expected 0 to 1") }

@@ -289,7 +289,11 @@ package struct Retriever: Sendable {
         return Ranking(candidates: chosen, reasons: reasons)
     }
 
-    private var fusion: Fusion { options.fusion ?? Fusion() }
+    private var fusion: Fusion {
+        var fusion = options.fusion ?? Fusion()
+        fusion.depth = max(fusion.depth, k)
+        return fusion
+    }
 
     /// Reciprocal rank fusion of a dense and a lexical ranking of the whole domain.
     private func fusedByRank(

@@ -16,7 +16,7 @@ struct AnswerFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Which results count as the same: \(Dedupe.forms).", valueName: "what"))
     var dedupe: Dedupe?
 
-    @Option(help: "Leave out results below.")
+    @Option(parsing: .unconditional, help: "Leave out results below.")
     var minScore: Float?
 
     @Flag(inversion: .prefixedNo, help: "Whether pending changes count; else the domain's default.")
