@@ -37,6 +37,8 @@ let package = Package(
         // Vectors, not captions.
         .target(
             name: "CFaiss",
+            // Also in debug builds: every score of every test is computed here.
+            cxxSettings: [.headerSearchPath("openmp"), .unsafeFlags(["-O2"], .when(configuration: .debug))],
             linkerSettings: [
                 .linkedLibrary("faiss"), .linkedLibrary("openblas"), .linkedLibrary("gomp"), .linkedLibrary("stdc++"),
             ]
@@ -52,6 +54,7 @@ let package = Package(
                 .embedInCode("catalog_0001_initial.sql"),
                 .embedInCode("catalog_0002_jobs.sql"),
                 .embedInCode("catalog_0003_keys.sql"),
+                .embedInCode("catalog_0004_plans.sql"),
                 .embedInCode("entries_0001_initial.sql"),
                 .embedInCode("pending_0001_initial.sql"),
                 .embedInCode("pending_0002_progress.sql"),

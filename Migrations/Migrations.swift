@@ -14,6 +14,7 @@ package struct Migration: Sendable {
         Migration("0001_initial", PackageResources.catalog_0001_initial_sql),
         Migration("0002_jobs", PackageResources.catalog_0002_jobs_sql),
         Migration("0003_keys", PackageResources.catalog_0003_keys_sql),
+        Migration("0004_plans", PackageResources.catalog_0004_plans_sql),
     ]
     /// `entries.sqlite` of a version.
     package static let entries = [Migration("0001_initial", PackageResources.entries_0001_initial_sql)]

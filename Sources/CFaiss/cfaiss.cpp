@@ -1,15 +1,18 @@
-#include "cfaiss.h"
+#include "guarded.h"
 
 #include <faiss/Index.h>
 #include <faiss/IndexFlat.h>
+#include <faiss/IndexHNSW.h>
 #include <faiss/IndexIDMap.h>
 #include <faiss/IndexIVF.h>
 #include <faiss/IndexIVFFlat.h>
+#include <faiss/IndexIVFPQ.h>
 #include <faiss/IndexPreTransform.h>
 #include <faiss/IndexRefine.h>
 #include <faiss/VectorTransform.h>
 #include <faiss/impl/FaissAssert.h>
 #include <faiss/impl/FaissException.h>
+#include <faiss/impl/IDSelector.h>
 #include <faiss/index_factory.h>
 #include <faiss/index_io.h>
 #include <faiss/invlists/DirectMap.h>
@@ -25,10 +28,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <memory>
-#include <new>
-#include <stdexcept>
 #include <string>
 #include <typeinfo>
 #include <vector>
@@ -41,36 +41,6 @@ struct cfaiss_index {
 };
 
 namespace {
-
-void say(cfaiss_message message, const char *text) {
-    if (message.bytes != nullptr && message.capacity > 0) {
-        std::snprintf(message.bytes, message.capacity, "%s", text);
-    }
-}
-
-/// Runs `body` and turns whatever it throws into a status and a message.
-template <typename Body>
-cfaiss_status guarded(cfaiss_message message, Body body) noexcept {
-    try {
-        body();
-        return CFAISS_OK;
-    } catch (const faiss::FaissException &error) {
-        say(message, error.msg.c_str());
-        return CFAISS_REFUSED;
-    } catch (const std::bad_alloc &) {
-        say(message, "out of memory");
-        return CFAISS_OUT_OF_MEMORY;
-    } catch (const std::length_error &) {
-        say(message, "a size that no memory can hold");
-        return CFAISS_REFUSED;
-    } catch (const std::exception &error) {
-        say(message, error.what());
-        return CFAISS_UNEXPECTED;
-    } catch (...) {
-        say(message, "an exception of unknown type");
-        return CFAISS_UNEXPECTED;
-    }
-}
 
 /// OpenMP's team size belongs to the calling thread, so each thread that enters FAISS sets its own, once.
 void use_one_thread() {
@@ -99,6 +69,8 @@ cfaiss_status cfaiss_index_create(int32_t dim, const char *description, cfaiss_i
                                   cfaiss_message message) {
     return guarded(message, [&] {
         std::unique_ptr<faiss::Index> made(faiss::index_factory(dim, description, faiss::METRIC_INNER_PRODUCT));
+        // A renumbering of codes for Hamming distances, which nobody asks for: it takes minutes.
+        if (auto *codes = dynamic_cast<faiss::IndexIVFPQ *>(made.get())) codes->do_polysemous_training = false;
         *index = new cfaiss_index{std::move(made)};
     });
 }
@@ -127,11 +99,43 @@ cfaiss_status cfaiss_index_add(cfaiss_index *index, int64_t count, const float *
     });
 }
 
-cfaiss_status cfaiss_index_search(const cfaiss_index *index, const float *query, int64_t k, float *scores,
-                                  int64_t *rows, cfaiss_message message) {
+cfaiss_status cfaiss_index_train(cfaiss_index *index, int64_t count, const float *vectors, cfaiss_message message) {
     return guarded(message, [&] {
         use_one_thread();
-        index->faiss->search(1, query, k, scores, rows);
+        index->faiss->train(count, vectors);
+    });
+}
+
+void cfaiss_index_set_ef_construction(cfaiss_index *index, int32_t ef_construction) {
+    if (auto *graph = dynamic_cast<faiss::IndexHNSW *>(index->faiss.get())) {
+        graph->hnsw.efConstruction = ef_construction;
+    }
+}
+
+cfaiss_status cfaiss_index_search(const cfaiss_index *index, const float *query, int64_t k,
+                                  const cfaiss_effort *effort, float *scores, int64_t *rows,
+                                  cfaiss_message message) {
+    return guarded(message, [&] {
+        use_one_thread();
+        std::unique_ptr<faiss::IDSelectorBitmap> selector;
+        if (effort->rows != nullptr) {
+            selector = std::make_unique<faiss::IDSelectorBitmap>(effort->rows_size, effort->rows);
+        }
+        if (dynamic_cast<const faiss::IndexIVF *>(index->faiss.get()) != nullptr) {
+            faiss::SearchParametersIVF parameters;
+            parameters.nprobe = effort->nprobe > 0 ? effort->nprobe : 1;
+            parameters.sel = selector.get();
+            index->faiss->search(1, query, k, scores, rows, &parameters);
+        } else if (dynamic_cast<const faiss::IndexHNSW *>(index->faiss.get()) != nullptr) {
+            FAISS_THROW_IF_NOT_MSG(selector == nullptr, "a graph is not searched among some rows");
+            faiss::SearchParametersHNSW parameters;
+            parameters.efSearch = effort->ef_search;
+            index->faiss->search(1, query, k, scores, rows, &parameters);
+        } else {
+            faiss::SearchParameters parameters;
+            parameters.sel = selector.get();
+            index->faiss->search(1, query, k, scores, rows, selector ? &parameters : nullptr);
+        }
     });
 }
 

@@ -59,6 +59,7 @@ func buildRouter(engine: CapstanEngine, configuration: ServerConfiguration) -> R
         .addRoutes(to: datastores)
     EntryController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: datastores)
     VocabularyController(engine: engine, uploadLimit: configuration.uploadLimit).addRoutes(to: datastores)
+    PlanController(engine: engine, bodyLimit: configuration.uploadLimit).addRoutes(to: datastores)
     DumpController(engine: engine, uploadLimit: configuration.uploadLimit).addRoutes(to: domains)
     ScoreController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: api)
     JobController(engine: engine).addRoutes(to: api.group("jobs"))

@@ -24,7 +24,8 @@ extension ErrorCode {
         case .notFound, .unknownDomain, .unknownDatastore, .unknownVersion, .unknownRevision, .unknownJob,
             .unknownEntry, .noOutput:
             .notFound
-        case .datastoreExists, .datastoreInUse, .datastoreBusy, .noVersion, .nothingToBuild, .dataDirectoryInUse,
+        case .datastoreExists, .datastoreInUse, .datastoreBusy, .noVersion, .nothingToBuild, .recallGateRefused,
+            .dataDirectoryInUse,
             .jobEnded, .idempotencyConflict, .encoderNotConfigured, .rerankerNotConfigured, .vocabularyInUse,
             .tooManyPending, .cancelled:
             .conflict

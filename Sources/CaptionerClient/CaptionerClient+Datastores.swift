@@ -64,9 +64,47 @@ extension CaptionerClient {
     }
 
     /// Starts the build of a version of the pending changes; the error code is `nothing_to_build` when there are none.
-    public func buildVersion(of datastore: String) async throws -> JobInfo {
+    public func buildVersion(
+        of datastore: String, _ request: BuildVersionRequest = BuildVersionRequest()
+    ) async throws -> JobInfo {
         let name = try Self.checked(datastore, field: "datastore")
-        return try await answer(to: .change(.POST, "v1", "datastores", name, "versions"))
+        return try await answer(to: .change(.POST, "v1", "datastores", name, "versions").json(request))
+    }
+
+    /// What each way of searching a datastore is expected to take, and which one a build would use now.
+    ///
+    /// - Parameters:
+    ///   - key: nil is the first dense one.
+    ///   - rows: nil is what the datastore has.
+    ///   - plan: nil is the datastore's.
+    public func plan(
+        of datastore: String, key: String? = nil, rows: Int? = nil, plan: IndexPlan? = nil
+    ) async throws -> PlanAnswer {
+        var items: [(name: String, value: String)] = []
+        if let key { items.append(("key", key)) }
+        if let rows { items.append(("rows", String(rows))) }
+        if let plan { items.append(("plan", plan.description)) }
+        return try await answer(
+            to: .get("v1", "datastores", Self.checked(datastore, field: "datastore"), "plan", query: items))
+    }
+
+    /// Gives the questions that the recall of a dense key's indexes is measured with from now on.
+    ///
+    /// - Parameter npy: the bytes of a NumPy file, one vector a row.
+    @discardableResult
+    public func setQuestions(npy: Data, ofKey key: String, of datastore: String) async throws -> RecallQuestionsInfo {
+        try await answer(to: questions(.PUT, key, datastore).bytes(npy, type: "application/octet-stream"))
+    }
+
+    /// Forgets them: recall is measured with recorded questions, or with entries, again.
+    public func removeQuestions(ofKey key: String, of datastore: String) async throws {
+        try await perform(questions(.DELETE, key, datastore))
+    }
+
+    private func questions(_ method: HTTPMethod, _ key: String, _ datastore: String) throws -> Call {
+        .change(
+            method, "v1", "datastores", try Self.checked(datastore, field: "datastore"), "keys",
+            try Self.checked(key, field: "key"), "questions")
     }
 
     /// The versions of a datastore, newest first; all of them, or the newest `limit`.

@@ -136,6 +136,9 @@ extension QueryOptions {
             items += [("merge", "true"), ("per_vector", String(merge.perVector)), ("limit", String(merge.limit))]
             items.append(("separator", merge.separator))
         }
+        if effort.exact { items.append(("exact", "true")) }
+        if let efSearch = effort.efSearch { items.append(("ef_search", String(efSearch))) }
+        if let nprobe = effort.nprobe { items.append(("nprobe", String(nprobe))) }
         if let mmr {
             items.append(("mmr", "\(mmr.lambda)"))
             if let fetch = mmr.fetch { items.append(("mmr_fetch", String(fetch))) }

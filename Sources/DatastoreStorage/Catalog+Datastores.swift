@@ -9,11 +9,18 @@ package struct DatastoreRecord: Sendable, Hashable {
     package var keys: [KeySpec]
     package var description: String?
     package var licence: String?
+    /// How its dense keys are searched.
+    package var plan: IndexPlan
+    /// The recall that an approximate version must have.
+    package var recallGate: Double
     package var createdAt: Date
 
     package init(
-        name: String, kind: DatastoreKind, keys: [KeySpec], description: String?, licence: String?, createdAt: Date
+        name: String, kind: DatastoreKind, keys: [KeySpec], description: String?, licence: String?,
+        plan: IndexPlan = .exact, recallGate: Double = DatastoreInfo.defaultRecallGate, createdAt: Date
     ) {
+        self.plan = plan
+        self.recallGate = recallGate
         self.name = name
         self.kind = kind
         self.keys = keys
@@ -39,10 +46,13 @@ extension Catalog {
                     .datastoreBusy, "the files of the deleted datastore \"\(datastore.name)\" are still being removed")
             }
             try database.execute(
-                sql: "INSERT INTO datastores (name, kind, description, licence, created_at) VALUES (?, ?, ?, ?, ?)",
+                sql: """
+                    INSERT INTO datastores (name, kind, description, licence, plan, recall_gate, created_at)
+                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                    """,
                 arguments: [
                     datastore.name, datastore.kind.rawValue, datastore.description, datastore.licence,
-                    datastore.createdAt.milliseconds,
+                    try Self.json(datastore.plan), datastore.recallGate, datastore.createdAt.milliseconds,
                 ])
             for (position, key) in datastore.keys.enumerated() {
                 try database.execute(
@@ -82,9 +92,13 @@ extension Catalog {
             _ = try Self.existingDatastore(name, database)
             try database.execute(
                 sql: """
-                    UPDATE datastores SET description = coalesce(?, description), licence = coalesce(?, licence)
+                    UPDATE datastores SET description = coalesce(?, description), licence = coalesce(?, licence),
+                        plan = coalesce(?, plan), recall_gate = coalesce(?, recall_gate)
                     WHERE name = ?
-                    """, arguments: [change.description, change.licence, name])
+                    """,
+                arguments: [
+                    change.description, change.licence, try change.plan.map(Self.json), change.recallGate, name,
+                ])
             return try Self.existingDatastore(name, database)
         }
     }
@@ -176,6 +190,7 @@ extension Catalog {
         }
         return DatastoreRecord(
             name: row["name"], kind: DatastoreKind(rawValue: row["kind"]) ?? .captions, keys: keys,
-            description: row["description"], licence: row["licence"], createdAt: Date(milliseconds: row["created_at"]))
+            description: row["description"], licence: row["licence"], plan: decoded(row["plan"]) ?? .exact,
+            recallGate: row["recall_gate"], createdAt: Date(milliseconds: row["created_at"]))
     }
 }

@@ -1,3 +1,4 @@
+package import DatastoreCore
 package import Foundation
 
 /// Where everything is, below `--data-dir`.
@@ -36,6 +37,11 @@ package struct DataDirectory: Sendable {
         self.datastore(datastore).appending(path: "vocabularies").appending(path: "\(key).terms")
     }
 
+    /// Questions that recall is measured with: what the owner gave, or what was asked.
+    package func questions(ofKey key: String, datastore: String, _ source: RecallReport.Source) -> URL {
+        self.datastore(datastore).appending(path: "questions").appending(path: "\(key).\(source.rawValue).npy")
+    }
+
     /// What a job is making; removed when the job ends.
     package func staging(job: String) -> URL { staging.appending(path: job) }
 
@@ -53,6 +59,7 @@ package struct DataDirectory: Sendable {
             versions(datastore), rejects(job: "", datastore: datastore).deletingLastPathComponent(),
             output(job: "", datastore: datastore),
             vocabulary(ofKey: "", datastore: datastore).deletingLastPathComponent(),
+            questions(ofKey: "", datastore: datastore, .given).deletingLastPathComponent(),
         ] {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         }

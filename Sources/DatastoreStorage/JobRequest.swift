@@ -10,8 +10,8 @@ package enum JobRequest: Codable, Sendable, Hashable {
     /// The same from files below an import root.
     case importPaths(
         rows: String, vectors: String?, keyVectors: [String: String]? = nil, options: ImportOptions)
-    /// Builds a version of what is pending.
-    case build
+    /// Builds a version of what is pending; plan and gate are the datastore's where nil.
+    case build(plan: IndexPlan? = nil, recallGate: Double? = nil)
     /// Builds a version without the entries that a filter drops.
     case filter(FilterRequest)
     /// Answers the questions of a file; the files are in the staging folder of the job.

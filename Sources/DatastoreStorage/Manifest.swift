@@ -4,10 +4,10 @@ package import Foundation
 /// `manifest.json` of a version: what it holds, what it is made from, and the checksum of every other file.
 package struct Manifest: Codable, Sendable, Hashable {
     /// The newest format that this release reads and the one it writes.
-    package static let currentFormat = 2
+    package static let currentFormat = 3
     package static let fileName = "manifest.json"
 
-    /// 1 with one dense key, which older releases read too, otherwise 2.
+    /// 1 and 2 have an index file for every key; 2 has several keys, or sparse ones.
     package var format: Int
     package var datastore: String
     package var version: Int
@@ -23,7 +23,7 @@ package struct Manifest: Codable, Sendable, Hashable {
         id: VersionID, kind: DatastoreKind, entries: Int, keys: [Key], files: [VersionFile], lineage: Lineage,
         tools: [String: String], createdAt: Date
     ) {
-        format = keys.count == 1 && keys.allSatisfy { $0.spec.kind == .dense } ? 1 : 2
+        format = Self.currentFormat
         datastore = id.datastore
         version = id.number
         self.kind = kind
@@ -39,29 +39,41 @@ package struct Manifest: Codable, Sendable, Hashable {
         package var spec: KeySpec
         /// File of the original vectors.
         package var vectors: String
-        /// File of the index.
-        package var index: String
+        /// File of the index; nil where every search looks at the original vectors. Formats 1 and 2 have one that is not
+        /// needed then.
+        package var index: String?
         /// File of the words of a sparse key's terms; nil when they have numbers only.
         package var vocabulary: String?
-        /// How the index was planned: `exact`, also for the postings of a sparse key.
-        package var plan: String
+        /// How the index was planned, with all its numbers: `exact`, also for the postings of a sparse key.
+        package var plan: IndexPlan
+        /// Why the plan is this one, where the daemon chose it.
+        package var reason: String?
+        /// What an approximate index was measured with.
+        package var recall: RecallReport?
 
         package init(spec: KeySpec, hasVocabulary: Bool = false) {
             self.spec = spec
             switch spec.kind {
             case .dense:
                 vectors = "\(spec.name).vectors"
-                index = "\(spec.name).faiss"
             case .sparse:
                 vectors = "\(spec.name).sparse"
                 index = "\(spec.name).postings"
                 if hasVocabulary { vocabulary = "\(spec.name).terms" }
             }
-            plan = "exact"
+            plan = .exact
+        }
+
+        /// Gives a dense key an index file.
+        package mutating func setIndex(_ plan: IndexPlan, reason: String?, recall: RecallReport?) {
+            self.plan = plan
+            self.reason = reason
+            self.recall = recall
+            index = plan.method == .exact ? nil : "\(spec.name).faiss"
         }
 
         /// All its files.
-        package var files: [String] { [vectors, index] + (vocabulary.map { [$0] } ?? []) }
+        package var files: [String] { [vectors] + [index, vocabulary].compactMap(\.self) }
     }
 
     package struct Lineage: Codable, Sendable, Hashable {

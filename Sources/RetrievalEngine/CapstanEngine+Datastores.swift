@@ -15,16 +15,26 @@ extension CapstanEngine {
         guard Set(request.keys.map(\.name)).count == request.keys.count else {
             throw DatastoreError.field(.invalidValue, "keys.name", "got one twice, expected each key once")
         }
+        try Self.validate(request.plan, request.recallGate)
         return try await control { [self] in
             let record = DatastoreRecord(
                 name: request.name, kind: request.kind, keys: request.keys, description: request.description,
-                licence: request.licence, createdAt: Date())
+                licence: request.licence, plan: request.plan ?? .exact,
+                recallGate: request.recallGate ?? DatastoreInfo.defaultRecallGate, createdAt: Date())
             try catalog.create(record)
             return try info(record)
         }
     }
 
     private static let maximumKeys = 16
+
+    /// - Throws: `invalid_value`.
+    static func validate(_ plan: IndexPlan?, _ recallGate: Double?) throws {
+        try plan?.validate()
+        if let recallGate, !(0...1).contains(recallGate) {
+            throw DatastoreError.field(.invalidValue, "recall_gate", "got \(recallGate), expected 0 to 1")
+        }
+    }
 
     /// - Throws: `unknown_datastore`.
     package func datastore(_ name: String) async throws -> DatastoreInfo {
@@ -43,9 +53,10 @@ extension CapstanEngine {
         }
     }
 
-    /// - Throws: `unknown_datastore`.
+    /// - Throws: `unknown_datastore`, `invalid_value`.
     package func updateDatastore(_ name: String, _ change: UpdateDatastoreRequest) async throws -> DatastoreInfo {
-        try await control { [self] in try info(catalog.update(name, change)) }
+        try Self.validate(change.plan, change.recallGate)
+        return try await control { [self] in try info(catalog.update(name, change)) }
     }
 
     /// Forgets a datastore and removes its files. Queries that are under way keep what they have open.
@@ -69,6 +80,7 @@ extension CapstanEngine {
 
     func removeFiles(ofDeleted name: String) throws {
         cache.forget(datastore: name)
+        recorded.forget(datastore: name)
         try closePendingChanges(name)
         try DurableFiles.remove(directory.datastore(name))
         try catalog.finishDeletion(of: name)
@@ -79,7 +91,8 @@ extension CapstanEngine {
         return DatastoreInfo(
             name: record.name, kind: record.kind, keys: record.keys, description: record.description,
             licence: record.licence, createdAt: record.createdAt, latestVersion: latest?.id.number,
-            entries: latest?.entries ?? 0, pendingChanges: try waitingChanges(record.name, latest))
+            entries: latest?.entries ?? 0, pendingChanges: try waitingChanges(record.name, latest), plan: record.plan,
+            recallGate: record.recallGate)
     }
 
     /// Pending changes that are in no version; those of the newest may not be forgotten yet.
@@ -103,7 +116,12 @@ extension CapstanEngine {
         try await control { [self] in
             _ = try catalog.datastore(id.datastore)
             let record = try catalog.version(id)
-            return Self.info(record, files: (try? manifest(record.id))?.files ?? [])
+            let manifest = try? manifest(record.id)
+            var info = Self.info(record, files: manifest?.files ?? [])
+            info.indexes = manifest?.keys.map {
+                VersionKeyIndex(key: $0.spec.name, plan: $0.plan, reason: $0.reason, recall: $0.recall)
+            }
+            return info
         }
     }
 

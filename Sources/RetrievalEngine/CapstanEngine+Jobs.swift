@@ -100,14 +100,21 @@ extension CapstanEngine {
 
     /// Queues the building of a version from what is pending.
     ///
-    /// - Throws: `unknown_datastore`, `nothing_to_build`.
-    package func submitBuild(of datastore: String, by: String? = nil) async throws -> JobInfo {
-        try await control { [self] in
+    /// - Throws: `unknown_datastore`, `nothing_to_build`, `invalid_value`.
+    package func submitBuild(
+        of datastore: String, _ request: BuildVersionRequest = BuildVersionRequest(), by: String? = nil
+    ) async throws -> JobInfo {
+        try Self.validate(request.plan, request.recallGate)
+        return try await control { [self] in
             _ = try catalog.datastore(datastore)
-            guard try waitingChanges(datastore, catalog.latestVersion(of: datastore)) > 0 else {
+            let latest = try catalog.latestVersion(of: datastore)
+            let isPlanned = latest != nil && request.plan != nil
+            guard try isPlanned || waitingChanges(datastore, latest) > 0 else {
                 throw DatastoreError(.nothingToBuild, "datastore \"\(datastore)\" has no pending changes")
             }
-            return try submit(Self.newJobID(), datastore, .build, Submission(by: by))
+            return try submit(
+                Self.newJobID(), datastore, .build(plan: request.plan, recallGate: request.recallGate),
+                Submission(by: by))
         }
     }
 
@@ -235,7 +242,7 @@ extension CapstanEngine {
             // Once more: links and roots may be others than when the job was submitted.
             let (rows, vectors, others) = try resolve(rows, vectors, others ?? [:])
             try performImport(job, rows: rows, vectors: Self.byKey(vectors, others), options: options)
-        case .build: try build(job)
+        case .build(let plan, let gate): try build(job, plan: plan, recallGate: gate)
         case .filter(let filter): try performFilter(job, filter)
         case .dump(let domain, let revision, let queries, let ids, let options):
             let folder = directory.staging(job: job.id)
@@ -365,26 +372,29 @@ extension CapstanEngine {
         }
     }
 
-    private func build(_ job: JobQueue.Job) throws {
+    private func build(_ job: JobQueue.Job, plan: IndexPlan? = nil, recallGate: Double? = nil) throws {
         let pending = try pendingChanges(job.datastore)
-        guard try pending.lastSequence() > 0 else {
+        guard try pending.lastSequence() > 0 || plan != nil else {
             try catalog.finish(job: job.id, state: .succeeded, error: nil, at: Date())
             return
         }
-        try build(job, pending)
+        try build(job, pending, plan: plan, recallGate: recallGate)
     }
 
     /// Builds and publishes a version of the newest one and what is pending.
     ///
-    /// - Parameter keeps: says which entries stay; nil keeps all.
+    /// - Parameters:
+    ///   - plan: how dense keys are searched; nil is as the datastore has it, as is the recall gate.
+    ///   - keeps: says which entries stay; nil keeps all.
     func build(
-        _ job: JobQueue.Job, _ pending: PendingChanges, keeps: ((Entry, [KeyVector]) throws -> Bool)? = nil,
-        beforePublishing: () throws -> Void = {}
+        _ job: JobQueue.Job, _ pending: PendingChanges, plan: IndexPlan? = nil, recallGate: Double? = nil,
+        keeps: ((Entry, [KeyVector]) throws -> Bool)? = nil, beforePublishing: () throws -> Void = {}
     ) throws {
         let staged = directory.staging(job: job.id).appending(path: "version")
         // What an earlier attempt has left; it was never published.
         try DurableFiles.remove(staged)
-        let builder = try versionBuilder(job, pending, folder: staged, keeps: keeps)
+        let builder = try versionBuilder(
+            job, pending, folder: staged, plan: plan, recallGate: recallGate, keeps: keeps)
         try DurableFiles.remove(directory.version(builder.id))
         let manifest = try builder.build()
         guard manifest.entries > 0 else {
@@ -400,7 +410,8 @@ extension CapstanEngine {
 
     /// What makes the next version of a job's datastore, with the job's progress.
     func versionBuilder(
-        _ job: JobQueue.Job, _ pending: PendingChanges, folder: URL, keeps: ((Entry, [KeyVector]) throws -> Bool)?
+        _ job: JobQueue.Job, _ pending: PendingChanges, folder: URL, plan: IndexPlan? = nil,
+        recallGate: Double? = nil, keeps: ((Entry, [KeyVector]) throws -> Bool)?
     ) throws -> VersionBuilder {
         let datastore = try catalog.datastore(job.datastore)
         try catalog.start(job: job.id, phase: .building, at: Date())
@@ -415,7 +426,9 @@ extension CapstanEngine {
             through: max(
                 try pending.serially { try pending.lastSequence() }, base?.manifest.lineage.pendingThrough ?? 0),
             jobID: job.id,
-            vocabularies: vocabularies(of: datastore), keeps: keeps
+            vocabularies: vocabularies(of: datastore),
+            indexing: indexBuild(job, plan: plan ?? datastore.plan, recallGate: recallGate ?? datastore.recallGate),
+            keeps: keeps
         ) { [self] seen in
             try checkpoint(job.id)
             if let progress = pace.progress(rows: seen, fraction: min(1, Double(seen) / Double(entries))) {

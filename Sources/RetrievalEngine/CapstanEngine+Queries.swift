@@ -50,6 +50,8 @@ extension CapstanEngine {
         default:
             let retriever = try retriever(moment, .dense, options)
             let found = try await resolve(question.query, retriever, moment, field: "query")
+            // An entry that is asked with is no question from outside.
+            if found.entry == nil { record(found.vectors, retriever) }
             return try await answer(.dense(found.vectors.values), retriever, question, leavingOut: found.entry)
         }
     }
@@ -58,6 +60,7 @@ extension CapstanEngine {
         guard options.merge == nil else { throw Self.mergesSeveral }
         let retriever = try retriever(moment, .dense, options)
         try retriever.validate(vector)
+        record(vector, retriever)
         return try await search { try retriever.answer(.dense(vector.values), excluding: retriever.exclusions()) }
     }
 
@@ -138,6 +141,7 @@ extension CapstanEngine {
             throw DatastoreError.field(.invalidValue, "rerank", "goes with one question at a time, or the batch call")
         }
         try retriever.validate(vectors)
+        record(vectors, retriever)
         try checkSize(Array(repeating: retriever.k, count: vectors.count))
         let dim = vectors.dim
         let excluded = try await search { try retriever.exclusions() }
@@ -167,6 +171,7 @@ extension CapstanEngine {
         options.merge = merge
         let retriever = try retriever(moment, .dense, options)
         try retriever.validate(vectors)
+        record(vectors, retriever)
         try checkSize(Array(repeating: merge.perVector, count: vectors.count))
         return try await search { try retriever.merged(vectors, merge, excluding: retriever.exclusions()) }
     }
@@ -225,6 +230,16 @@ extension CapstanEngine {
     func retriever(_ moment: Moment, _ form: Retriever.Form, _ options: QueryOptions) throws -> Retriever {
         try Retriever(
             moment.domain, form: form, options: options, maximumK: configuration.maximumK, pending: moment.pending)
+    }
+
+    /// Keeps a sample of what is asked, for the recall of later versions.
+    private func record(_ vectors: QueryVectors, _ retriever: Retriever) {
+        for (datastore, key) in retriever.denseKeys {
+            for index in 0..<vectors.count {
+                let place = index * vectors.dim..<(index + 1) * vectors.dim
+                recorded.record(Array(vectors.values[place]), datastore: datastore, key: key)
+            }
+        }
     }
 
     /// The vector of a question.

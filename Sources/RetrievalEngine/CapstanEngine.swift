@@ -36,6 +36,8 @@ package final class CapstanEngine: Service {
     /// What was pending when a question last asked, by datastore.
     let pendingViews = Mutex<[String: PendingView]>([:])
     let loadingViews = Mutex<Void>(())
+    /// What was asked, to measure recall with.
+    let recorded: RecordedQuestions
     /// Encoders of rows, and of questions, by name.
     private let encoders: [String: (rows: EncoderClient, questions: EncoderClient)]
     private let rerankers: [String: RerankerClient]
@@ -60,6 +62,7 @@ package final class CapstanEngine: Service {
         self.configuration = configuration
         self.logger = logger
         directory = DataDirectory(root: configuration.dataDirectory)
+        recorded = RecordedQuestions(capacity: configuration.recordedQuestions)
         try directory.create()
         lock = try DirectoryLock(directory)
         catalog = try Catalog(directory.catalog)
@@ -317,6 +320,7 @@ package final class CapstanEngine: Service {
             await encoder.questions.shutdown()
         }
         for reranker in rerankers.values { await reranker.shutdown() }
+        try recorded.save(to: directory)
         try pending.withLock { open in
             for changes in open.values { try changes.close() }
             open = [:]

@@ -17,6 +17,8 @@ package struct EngineConfiguration: Sendable {
     package var searchQueueLimit: Int
     /// Questions that may wait for encoders at a time.
     package var encodingLimit = 256
+    /// Questions that are kept of each key, to measure recall with; 0 keeps none.
+    package var recordedQuestions = 512
     /// Candidates of one request for scores.
     package var maximumCandidates = 512
     package var maximumK: Int

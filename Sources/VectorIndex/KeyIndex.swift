@@ -1,22 +1,30 @@
 internal import CFaiss
 package import DatastoreCore
 
-/// One key of one version, open for search: the FAISS index finds candidates, the original vectors decide.
+/// One key of one version, open for search.
 ///
-/// FAISS adds 32-bit floats in an order of its own, so its scores are off by a little and equal vectors in a batch may
-/// score apart. Here every candidate is scored again in double on the original vectors, and a search is repeated with
-/// more candidates until no row left out can belong to the answer. The answer is thus the exact one, always the same,
-/// with ties in the order of the ids.
+/// The original vectors decide: every score is computed in double on them. An exact search scans them in one pass (see
+/// `cfaiss_matrix_nearest`); where the plan of the version has an index, that finds candidates, which are scored again. So
+/// an answer of an approximate plan may miss an entry, but shows no wrong score. Ties are in the order of the ids.
 ///
 /// Thread-safe: everything in it is read-only.
 package final class KeyIndex: Sendable {
     package let metric: Metric
     package let vectors: VectorFile
-    private let index: VectorIndex
+    /// What finds candidates; nil when every search is exact.
+    private let index: VectorIndex?
+    /// How it was planned.
+    package let plan: IndexPlan
+    /// For cosine 1/norm of each row.
+    private let scales: [Float]
 
+    /// Blocks while the norms of all vectors are computed.
+    ///
     /// - Throws: `version_damaged` when index and vectors are not of the same rows.
-    package init(index: VectorIndex, vectors: VectorFile, metric: Metric) throws {
-        guard index.count == vectors.count, index.dim == vectors.dim else {
+    package init(
+        vectors: VectorFile, metric: Metric, plan: IndexPlan = .exact, index: VectorIndex? = nil
+    ) throws {
+        if let index, index.count != vectors.count || index.dim != vectors.dim {
             throw DatastoreError(
                 .versionDamaged,
                 "the index has \(index.count) vectors of \(index.dim), "
@@ -24,11 +32,16 @@ package final class KeyIndex: Sendable {
             )
         }
         self.index = index
+        self.plan = plan
         self.vectors = vectors
         self.metric = metric
+        scales = metric == .cosine ? vectors.scales() : []
     }
 
     package var count: Int { vectors.count }
+
+    /// Whether searches look at all rows, unless they ask for less.
+    package var isExact: Bool { index == nil }
 
     /// A row and how near it is.
     package struct Hit: Sendable, Equatable {
@@ -39,48 +52,82 @@ package final class KeyIndex: Sendable {
     /// The `limit` nearest rows of one query, best first, ties by row; all rows when there are fewer.
     ///
     /// Blocks the caller. The query must have been validated against the key.
-    package func search(_ query: KeyQuery, limit: Int) throws(FaissError) -> [Hit] {
-        let wanted = min(limit, count)
+    ///
+    /// - Parameters:
+    ///   - rows: the rows that may be found; nil for all.
+    ///   - effort: how far an index looks; without an index every search is exact.
+    package func search(
+        _ query: KeyQuery, limit: Int, among rows: RowSet? = nil, effort: SearchEffort = SearchEffort()
+    ) throws(FaissError) -> [Hit] {
+        let wanted = min(limit, rows?.count ?? count)
         guard wanted > 0 else { return [] }
-        // No partial sum of FAISS is larger than the product of the norms.
-        let largest = metric == .cosine ? 1 : query.norm * vectors.largestNorm
-        let isInRange = largest < Double(Float.greatestFiniteMagnitude) / 2
-        let tolerance = query.tolerance(ofLargest: largest)
-        var fetch = isInRange ? wanted + Self.spareCandidates : count
-        while fetch < count {
-            let (rows, lowest) = try candidates(query, fetch: fetch)
-            let hits = scored(query, rows)
-            if Double(lowest) + tolerance < Double(hits[wanted - 1].score) { return Array(hits.prefix(wanted)) }
-            // Rather once over all than ever nearer to it.
-            fetch = fetch * 4 < count / 8 ? fetch * 4 : count
+        if let index, !effort.exact, isWorthwhile(wanted, rows) {
+            let hits = try approximate(index, query, wanted, rows, effort)
+            if hits.count == wanted { return hits }
         }
-        return Array(scored(query, (0..<count).map { Int64($0) }).prefix(wanted))
+        return try exact(query, wanted, rows)
     }
 
-    /// Candidates beyond those wanted, so that one pass is nearly always enough.
+    /// Whether an index is likely to find as many: not where most rows are wanted, or few may be found.
+    private func isWorthwhile(_ wanted: Int, _ rows: RowSet?) -> Bool {
+        let room = rows?.count ?? count
+        return wanted * 8 <= room && room * 16 >= count
+    }
+
+    private func approximate(
+        _ index: VectorIndex, _ query: KeyQuery, _ wanted: Int, _ rows: RowSet?, _ effort: SearchEffort
+    ) throws(FaissError) -> [Hit] {
+        let effort = SearchEffort(efSearch: effort.efSearch ?? plan.efSearch, nprobe: effort.nprobe ?? plan.nprobe)
+        // A graph cannot leave rows out while it searches: it finds more, and they are left out then.
+        let share = rows.map { plan.method.isGraph ? count / max(1, $0.count) + 1 : 1 } ?? 1
+        let fetch = min(count, (wanted * plan.method.candidatesPerResult + Self.spareCandidates) * share)
+        var found = [Int64](repeating: -1, count: fetch)
+        var scores = [Float](repeating: 0, count: fetch)
+        try Self.withBuffers(query.forIndex, &scores, &found) { (query, scores, found) throws(FaissError) in
+            try index.search(
+                query, effort: effort, among: plan.method.isGraph ? nil : rows, scores: scores, rows: found)
+        }
+        return scored(query, found.lazy.filter { $0 >= 0 && (rows?.contains(Int($0)) ?? true) }, wanted)
+    }
+
+    /// Candidates beyond those wanted: the first scores are rounded.
     private static let spareCandidates = 12
 
-    /// FAISS's best rows, and the lowest score that it gave one of them.
-    private func candidates(_ query: KeyQuery, fetch: Int) throws(FaissError) -> (rows: [Int64], lowest: Float) {
-        var rows = [Int64](repeating: -1, count: fetch)
-        var scores = [Float](repeating: 0, count: fetch)
-        var failure: FaissError?
-        rows.withUnsafeMutableBufferPointer { rows in
+    private static func withBuffers<T>(
+        _ query: [Float], _ scores: inout [Float], _ rows: inout [Int64],
+        _ body: (
+            UnsafeBufferPointer<Float>, UnsafeMutableBufferPointer<Float>, UnsafeMutableBufferPointer<Int64>
+        ) throws(FaissError) -> T
+    ) throws(FaissError) -> T {
+        var result: Result<T, FaissError>?
+        query.withUnsafeBufferPointer { query in
             scores.withUnsafeMutableBufferPointer { scores in
-                query.forIndex.withUnsafeBufferPointer { query in
+                rows.withUnsafeMutableBufferPointer { rows in
                     do throws(FaissError) {
-                        try index.search(query, scores: scores, rows: rows)
+                        result = .success(try body(query, scores, rows))
                     } catch {
-                        failure = error
+                        result = .failure(error)
                     }
                 }
             }
         }
-        if let failure { throw failure }
-        guard rows.allSatisfy({ $0 >= 0 }) else {
-            throw FaissError(kind: .unexpected, message: "got fewer than \(fetch) candidates")
+        guard let result else { throw FaissError(kind: .unexpected, message: "the search did not run") }
+        return try result.get()
+    }
+
+    private func exact(_ query: KeyQuery, _ wanted: Int, _ rows: RowSet?) throws(FaissError) -> [Hit] {
+        // No partial sum is larger than the product of the norms.
+        let largest = metric == .cosine ? 1 : query.norm * vectors.largestNorm
+        let isInRange = largest < Double(Float.greatestFiniteMagnitude) / 2
+        let slack = isInRange ? query.tolerance(ofLargest: largest) : .infinity
+        var found = [Int64](repeating: 0, count: wanted)
+        var scores = [Float](repeating: 0, count: wanted)
+        let count = try Self.withBuffers(query.forIndex, &scores, &found) {
+            (scanned, scores, found) throws(FaissError) in
+            try vectors.nearest(
+                query, scanned: scanned, slack: slack, scales: scales, among: rows, scores: scores, rows: found)
         }
-        return (rows, scores[fetch - 1])
+        return (0..<count).map { Hit(row: Int(found[$0]), score: scores[$0]) }
     }
 
     /// The exact score of one row.
@@ -92,19 +139,11 @@ package final class KeyIndex: Sendable {
         }
     }
 
-    /// Rows with their exact scores, best first.
-    private func scored(_ query: KeyQuery, _ rows: [Int64]) -> [Hit] {
-        var hits: [Hit] = []
-        hits.reserveCapacity(rows.count)
-        query.original.withUnsafeBufferPointer { values in
-            guard let base = values.baseAddress else { return }
-            for row in rows {
-                let (dot, squares) = vectors.dot(base, row: Int(row))
-                hits.append(Hit(row: Int(row), score: query.score(dot: dot, squares: squares)))
-            }
-        }
+    /// The best of some rows by their exact scores.
+    private func scored(_ query: KeyQuery, _ rows: some Sequence<Int64>, _ wanted: Int) -> [Hit] {
+        var hits = rows.map { Hit(row: Int($0), score: score(query, row: Int($0))) }
         hits.sort { $0.score != $1.score ? $0.score > $1.score : $0.row < $1.row }
-        return hits
+        return Array(hits.prefix(wanted))
     }
 }
 

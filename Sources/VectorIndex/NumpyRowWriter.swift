@@ -4,7 +4,7 @@ import Foundation
 /// Writes rows of 32-bit floats to a `.npy` file that appears under its name once it is complete.
 ///
 /// Not thread-safe. What was not finished is removed when the writer goes.
-final class NumpyRowWriter {
+package final class NumpyRowWriter {
     private let path: String
     private let partialPath: String
     private let descriptor: Int32
@@ -13,7 +13,7 @@ final class NumpyRowWriter {
     /// Opens the partial file; nothing is opened after this.
     ///
     /// - Throws: `storage_failed`.
-    init(path: String, partialPath: String) throws {
+    package init(path: String, partialPath: String) throws {
         self.path = path
         self.partialPath = partialPath
         descriptor = open(partialPath, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o644)
@@ -26,7 +26,7 @@ final class NumpyRowWriter {
     }
 
     /// Writes the header of `rows` × `dim` numbers.
-    func begin(rows: Int, dim: Int) throws {
+    package func begin(rows: Int, dim: Int) throws {
         var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(rows), \(dim)), }"
         // Ten bytes precede it, a newline ends it, and the numbers start at a multiple of 64.
         header += String(repeating: " ", count: (64 - (header.utf8.count + 11) % 64) % 64) + "\n"
@@ -36,7 +36,7 @@ final class NumpyRowWriter {
     }
 
     /// Writes numbers as they lie in memory, which is little-endian.
-    func write(_ bytes: UnsafeRawBufferPointer) throws {
+    package func write(_ bytes: UnsafeRawBufferPointer) throws {
         var sent = 0
         while sent < bytes.count {
             let count = Foundation.write(descriptor, bytes.baseAddress.map { $0 + sent }, bytes.count - sent)
@@ -49,7 +49,7 @@ final class NumpyRowWriter {
     }
 
     /// Syncs the file and gives it its name.
-    func finish() throws {
+    package func finish() throws {
         guard fsync(descriptor) == 0, rename(partialPath, path) == 0 else { throw Self.failure(path) }
         isFinished = true
     }

@@ -1,4 +1,5 @@
 internal import CFaiss
+package import DatastoreCore
 
 /// A frozen FAISS index. Its ids are row numbers.
 ///
@@ -43,15 +44,20 @@ package final class VectorIndex: @unchecked Sendable {
         try FaissError.check { cfaiss_index_write(handle, path, $0) }
     }
 
+    /// The instructions that exact scans use on this machine, for reports.
+    package static var instructions: String { String(cString: cfaiss_instructions()) }
+
     /// The rows with the largest inner products, best first; equal scores in no set order. Blocks the caller.
     ///
     /// - Parameters:
     ///   - query: `dim` numbers.
+    ///   - effort: how far to look; what it leaves open is the least.
+    ///   - allowed: the rows that may be found; nil for all. A graph refuses it.
     ///   - scores: filled; its count is the number of rows wanted, at most `count`.
-    ///   - rows: filled; as many as `scores`.
+    ///   - rows: filled; as many as `scores`, −1 where fewer are found.
     package func search(
-        _ query: UnsafeBufferPointer<Float>, scores: UnsafeMutableBufferPointer<Float>,
-        rows: UnsafeMutableBufferPointer<Int64>
+        _ query: UnsafeBufferPointer<Float>, effort: SearchEffort = SearchEffort(), among allowed: RowSet? = nil,
+        scores: UnsafeMutableBufferPointer<Float>, rows: UnsafeMutableBufferPointer<Int64>
     ) throws(FaissError) {
         guard query.count == dim, let query = query.baseAddress else {
             throw FaissError(kind: .refused, message: "got a query of \(query.count) numbers, expected \(dim)")
@@ -61,6 +67,23 @@ package final class VectorIndex: @unchecked Sendable {
                 kind: .refused, message: "got room for \(scores.count) scores and \(rows.count) rows of \(count)")
         }
         guard !scores.isEmpty, let scoresBase = scores.baseAddress, let rowsBase = rows.baseAddress else { return }
-        try FaissError.check { cfaiss_index_search(handle, query, Int64(scores.count), scoresBase, rowsBase, $0) }
+        func search(_ bits: UnsafeRawBufferPointer?) throws(FaissError) {
+            var settings = cfaiss_effort(
+                ef_search: Int32(clamping: effort.efSearch ?? 1), nprobe: Int32(clamping: effort.nprobe ?? 1),
+                rows: bits?.assumingMemoryBound(to: UInt8.self).baseAddress, rows_size: bits?.count ?? 0)
+            try FaissError.check {
+                cfaiss_index_search(handle, query, Int64(scores.count), &settings, scoresBase, rowsBase, $0)
+            }
+        }
+        guard let allowed else { return try search(nil) }
+        var failure: FaissError?
+        allowed.words.withUnsafeBytes { bits in
+            do throws(FaissError) {
+                try search(bits)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
     }
 }

@@ -46,6 +46,22 @@ package struct VectorIndexBuilder: ~Copyable {
         try FaissError.check { cfaiss_index_add(handle, Int64(vectors.count / dim), base, $0) }
     }
 
+    /// Learns lists and codes from whole vectors, row-major; the same vectors always teach the same. Needed before adding
+    /// where the description has lists or codes.
+    package mutating func train(_ vectors: UnsafeBufferPointer<Float>) throws(FaissError) {
+        let dim = Int(cfaiss_index_dim(handle))
+        guard dim > 0, vectors.count % dim == 0, let base = vectors.baseAddress else {
+            throw FaissError(kind: .refused, message: "got \(vectors.count) numbers, expected a multiple of \(dim)")
+        }
+        let handle = handle
+        try FaissError.check { cfaiss_index_train(handle, Int64(vectors.count / dim), base, $0) }
+    }
+
+    /// How many candidates a graph keeps while it looks for the neighbours of what is added.
+    package mutating func setEfConstruction(_ count: Int) {
+        cfaiss_index_set_ef_construction(handle, Int32(clamping: count))
+    }
+
     /// Ends the filling; the index is read-only from here on.
     package consuming func freeze() -> VectorIndex {
         let index = VectorIndex(owning: handle)

@@ -21,7 +21,8 @@ struct Capstan: AsyncParsableCommand {
         version: Release.version,
         subcommands: [
             DatastoreCommand.self, ImportCommand.self, EntriesCommand.self, FilterCommand.self, VersionsCommand.self,
-            ReindexCommand.self, DomainCommand.self, QueryCommand.self, ScoreCommand.self, DumpCommand.self,
+            ReindexCommand.self, PlanCommand.self, DomainCommand.self, QueryCommand.self, ScoreCommand.self,
+            DumpCommand.self,
             EvalCommand.self, JobsCommand.self, StatusCommand.self,
         ]
     )

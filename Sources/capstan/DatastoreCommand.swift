@@ -14,7 +14,9 @@ struct DatastoreCommand: ParsableCommand {
               capstan datastore create coco --kind captions --key text:384:cosine
               capstan datastore show coco
             """,
-        subcommands: [Create.self, List.self, Show.self, SetVocabulary.self, Delete.self]
+        subcommands: [
+            Create.self, List.self, Show.self, Set.self, SetVocabulary.self, SetQuestions.self, Delete.self,
+        ]
     )
 }
 
@@ -63,6 +65,8 @@ extension DatastoreCommand {
         @Option(help: "What it is, for people.")
         var description: String?
 
+        @OptionGroup var search: SearchSettings
+
         @OptionGroup var connection: Connection
 
         func validate() throws {
@@ -76,7 +80,7 @@ extension DatastoreCommand {
             let client = try connection.client()
             let request = CreateDatastoreRequest(
                 name: name, kind: kind, keys: keys.map { encoder.applied(to: $0) }, description: description,
-                licence: licence)
+                licence: licence, plan: search.plan, recallGate: search.recallGate)
             let datastore = try await client.createDatastore(request)
             for (key, terms) in words {
                 do {
@@ -168,6 +172,8 @@ extension DatastoreCommand {
                     ("latest version", datastore.latestVersion.map(String.init) ?? "none yet"),
                     ("entries", String(datastore.entries)),
                     ("pending changes", String(datastore.pendingChanges)),
+                    ("plan", datastore.plan.description),
+                    ("recall gate", datastore.plan.method == .exact ? nil : "\(datastore.recallGate)"),
                     ("made at", datastore.createdAt.shown),
                 ]
                 for key in datastore.keys {

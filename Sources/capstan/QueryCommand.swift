@@ -32,6 +32,8 @@ struct QueryCommand: DaemonCommand {
 
     @OptionGroup(title: "The answer") var answer: AnswerFlags
 
+    @OptionGroup(title: "Effort") var effort: EffortFlags
+
     @OptionGroup(title: "Several vectors, one answer") var merge: MergeFlags
 
     @OptionGroup(title: "Two rankings, one answer") var fusion: FusionFlags
@@ -84,6 +86,7 @@ struct QueryCommand: DaemonCommand {
 
     private func options() throws -> QueryOptions {
         var options = try answer.options()
+        options.effort = effort.value
         options.merge = merge.value
         options.fusion = fusion.value
         options.rerank = rerank.value

@@ -61,6 +61,23 @@ extension VersionsCommand {
 
         @OptionGroup var connection: Connection
 
+        private static func shown(_ indexes: [VersionKeyIndex]) -> [(String, String?)] {
+            indexes.flatMap { index -> [(String, String?)] in
+                var pairs: [(String, String?)] = [
+                    ("key \(index.key)", index.plan.description), ("because", index.reason),
+                ]
+                if let recall = index.recall {
+                    pairs.append(
+                        (
+                            "recall",
+                            "\(recall.recall) of the \(recall.k) nearest, gate \(recall.gate), "
+                                + "\(recall.questions) questions (\(recall.source.rawValue))"
+                        ))
+                }
+                return pairs
+            }
+        }
+
         func run() async throws {
             let client = try connection.client()
             let name = version.name
@@ -69,15 +86,16 @@ extension VersionsCommand {
             guard let number else { throw DatastoreError(.noVersion, "\(name) has no version yet") }
             try connection.show(try await client.version(number, of: name)) { version in
                 let files = version.files ?? []
-                return properties([
-                    ("version", "\(version.datastore)@\(version.version)"),
-                    ("state", version.state.rawValue),
-                    ("detail", version.detail),
-                    ("entries", String(version.entries)),
-                    ("size", version.bytes.shownAsBytes),
-                    ("made at", version.createdAt.shown),
-                    ("made by job", version.jobID),
-                ]) + "\n\n"
+                return properties(
+                    [
+                        ("version", "\(version.datastore)@\(version.version)"),
+                        ("state", version.state.rawValue),
+                        ("detail", version.detail),
+                        ("entries", String(version.entries)),
+                        ("size", version.bytes.shownAsBytes),
+                        ("made at", version.createdAt.shown),
+                        ("made by job", version.jobID),
+                    ] + Self.shown(version.indexes ?? [])) + "\n\n"
                     + Table(
                         heading: ["FILE", "BYTES", "SHA-256"],
                         rows: files.map { [$0.name, String($0.bytes), $0.sha256] },

@@ -63,6 +63,11 @@ struct Settings {
             searchThreads: try positive("threads", ProcessInfo.processInfo.activeProcessorCount),
             shutdownGrace: .seconds(config.int(forKey: "shutdown-grace", default: 20)),
             onPublishStep: try Self.fault(config.string(forKey: "fault-kill-after")))
+        engine.recordedQuestions = config.int(forKey: "record-questions", default: engine.recordedQuestions)
+        guard (0...100_000).contains(engine.recordedQuestions) else {
+            throw DatastoreError(
+                .invalidValue, "--record-questions: got \(engine.recordedQuestions), expected 0 to 100000")
+        }
         server = ServerConfiguration(
             host: host, port: port, bodyLimit: try positive("max-body", 16 << 20),
             uploadLimit: try positive("max-upload", 64 << 30))

@@ -39,6 +39,12 @@ struct SettingsFlags: ParsableArguments {
     @Option(help: "Threads that search. (default: one per core)")
     var threads: Int?
 
+    @Option(
+        help:
+            "Questions kept of each key, vectors alone, to measure the recall of indexes with; 0 keeps none. (default: 512)"
+    )
+    var recordQuestions: Int?
+
     @Option(help: "Bytes of one question's body. (default: 16777216)")
     var maxBody: Int?
 
@@ -65,6 +71,7 @@ struct SettingsFlags: ParsableArguments {
         values["reranker"] = rerankers.isEmpty ? nil : .strings(rerankers)
         values["allow-index-files"] = allowIndexFiles.map { .flag($0) }
         values["threads"] = threads.map { .integer($0) }
+        values["record-questions"] = recordQuestions.map { .integer($0) }
         values["max-body"] = maxBody.map { .integer($0) }
         values["max-upload"] = maxUpload.map { .integer($0) }
         values["shutdown-grace"] = shutdownGrace.map { .integer($0) }

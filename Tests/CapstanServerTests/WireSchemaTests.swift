@@ -134,7 +134,11 @@ struct WireSchemaTests {
         ("VectorPooling", VectorPooling.allCases.map(\.rawValue)),
         ("VectorOrigin", [VectorOrigin.rows, .file, .index, .encoder].map(\.rawValue)),
         ("JobKind", [JobKind.import, .build, .filter, .dump].map(\.rawValue)),
-        ("JobPhase", [JobPhase.waiting, .reading, .building, .publishing, .answering, .done].map(\.rawValue)),
+        (
+            "JobPhase",
+            [JobPhase.waiting, .reading, .building, .indexing, .measuring, .publishing, .answering, .done].map(
+                \.rawValue)
+        ),
         ("VersionState", [VersionState.ready, .damaged].map(\.rawValue)),
         ("RevisionReason", [RevisionReason.set, .follow, .rollback].map(\.rawValue)),
         ("ReadinessState", [Readiness.State.loading, .ready, .stopping].map(\.rawValue)),
@@ -149,7 +153,7 @@ struct WireSchemaTests {
             "QueryInput", "DatastoreKind", "Origin", "Metric", "Dedupe", "ShortfallReason", "JobState", "JobKind",
             "JobPhase", "ImportFormat", "CaptionText", "VectorPooling", "VectorOrigin", "VersionState",
             "RevisionReason", "ReadinessState", "ErrorCode", "WeightedTerm", "EntryReference", "LexicalWeights",
-            "ScoreRequest",
+            "ScoreRequest", "IndexPlan",
             // Held against real answers and rows only.
             "Liveness", "ImportRow", "ResourceName", "Vector",
         ])
@@ -205,9 +209,21 @@ extension WireSchemaTests.Sent {
                 name: "d", kind: .captions, keys: [KeySpec(name: "text", dim: 4, metric: .innerProduct)],
                 description: nil, licence: nil, createdAt: date, latestVersion: nil, entries: 0, pendingChanges: 0)
             let file = VersionFile(name: "n", bytes: 1, sha256: String(repeating: "0a", count: 32))
+            let point = RecallReport.Point(efSearch: 1, nprobe: 1, recall: 1, milliseconds: 0.5)
+            let recall = RecallReport(
+                k: 10, recall: 1, gate: 0.95, questions: 1, source: .given, exactMilliseconds: 1, curve: [point])
+            let index = VersionKeyIndex(key: "text", plan: IndexPlan(.hnsw, links: 8), reason: "r", recall: recall)
+            let estimate = PlanAnswer.Estimate(
+                plan: .exact, indexBytes: 1, memoryBytes: 1, buildSeconds: 1, latencyMilliseconds: 1, against: "a")
+            let leastEstimate = PlanAnswer.Estimate(
+                plan: .exact, indexBytes: 1, memoryBytes: 1, buildSeconds: 1, latencyMilliseconds: 1)
+            let plan = PlanAnswer(
+                datastore: "d", key: "text", rows: 1, dim: 1, plan: IndexPlan(.auto), chosen: .exact, reason: "r",
+                gate: 0.95, basis: "b", estimates: [estimate])
+            let questions = RecallQuestionsInfo(datastore: "d", key: "text", questions: 1)
             let version = VersionInfo(
                 datastore: "d", version: 1, state: .damaged, entries: 1, bytes: 1, createdAt: date, jobID: "j",
-                detail: "d", files: [file])
+                detail: "d", files: [file], indexes: [index])
             let leastVersion = VersionInfo(
                 datastore: "d", version: 1, state: .ready, entries: 1, bytes: 1, createdAt: date, jobID: nil,
                 detail: nil)
@@ -280,6 +296,16 @@ extension WireSchemaTests.Sent {
                 try Self("VersionInfo", full: version, least: leastVersion),
                 try Self("VersionFile", full: file, least: file),
                 try Self(
+                    "RecallPoint", full: point,
+                    least: RecallReport.Point(efSearch: nil, nprobe: nil, recall: 1, milliseconds: 1)),
+                try Self("RecallReport", full: recall, least: recall),
+                try Self(
+                    "VersionKeyIndex", full: index,
+                    least: VersionKeyIndex(key: "text", plan: .exact, reason: nil, recall: nil)),
+                try Self("PlanEstimate", full: estimate, least: leastEstimate),
+                try Self("PlanAnswer", full: plan, least: plan),
+                try Self("RecallQuestionsInfo", full: questions, least: questions),
+                try Self(
                     "VersionPage", full: Page(items: [version], nextCursor: "c"),
                     least: Page<VersionInfo>(items: [], nextCursor: nil)),
                 try Self("JobInfo", full: job, least: leastJob),
@@ -314,7 +340,8 @@ extension WireSchemaTests.Received {
                 options: QueryOptions(
                     k: 4, using: "text", excludeImageIDs: ["i"], dedupe: .text, minScore: 0.5, includePending: true,
                     merge: VectorMerge(), fusion: Fusion(), rerank: rerank, mmr: mmr, select: Selection(),
-                    prompt: true, template: "||", ignoreUnknownTerms: true))
+                    prompt: true, template: "||", effort: SearchEffort(exact: true, efSearch: 1, nprobe: 1),
+                    ignoreUnknownTerms: true))
             let defaults = QueryDefaults(
                 k: 4, minScore: 0.5, dedupe: Dedupe.none, includePending: false, template: "||")
             var keyOfAll = key
@@ -357,8 +384,12 @@ extension WireSchemaTests.Received {
                 try Self(
                     "CreateDatastoreRequest",
                     full: CreateDatastoreRequest(
-                        name: "d", kind: .captions, keys: [key], description: "d", licence: "l")),
-                try Self("UpdateDatastoreRequest", full: UpdateDatastoreRequest(description: "d", licence: "l")),
+                        name: "d", kind: .captions, keys: [key], description: "d", licence: "l", plan: .exact,
+                        recallGate: 0.5)),
+                try Self(
+                    "UpdateDatastoreRequest",
+                    full: UpdateDatastoreRequest(description: "d", licence: "l", plan: .exact, recallGate: 0.5)),
+                try Self("BuildVersionRequest", full: BuildVersionRequest(plan: .exact, recallGate: 0.5)),
                 try Self("KeySpec", full: keyOfAll, isStrict: false),
                 try Self("SparsePruning", full: keyOfAll.pruning, isStrict: false),
                 try Self("Encoder", full: encoder, isStrict: false),

@@ -49,7 +49,7 @@ struct CatalogDatastoreTests {
         expectError(.unknownDatastore) { try catalog.versions(of: "none", PageRequest()) }
         expectError(.unknownDatastore) { try catalog.publish(VersionRecord("none", 1), at: moment) }
         expectError(.unknownDatastore) {
-            try catalog.createJob(id: "j", datastore: "none", request: .build, at: moment)
+            try catalog.createJob(id: "j", datastore: "none", request: .build(), at: moment)
         }
         expectError(.unknownVersion) { try catalog.version(VersionID(datastore: "none", number: 1)) }
         #expect(try catalog.latestVersion(of: "none") == nil)
@@ -138,7 +138,7 @@ struct CatalogDatastoreTests {
         let stillInUse = expectError(.datastoreInUse) { try catalog.delete(datastore: "d") }
         #expect(stillInUse?.detail.contains("one") == false)
         try catalog.delete(domain: "two")
-        _ = try catalog.createJob(id: "j", datastore: "d", request: .build, at: moment)
+        _ = try catalog.createJob(id: "j", datastore: "d", request: .build(), at: moment)
         expectError(.datastoreBusy) { try catalog.delete(datastore: "d") }
         try catalog.start(job: "j", phase: .building, at: moment)
         expectError(.datastoreBusy) { try catalog.delete(datastore: "d") }
@@ -230,7 +230,7 @@ struct CatalogDatastoreTests {
         #expect(job.createdAt == Date(timeIntervalSince1970: 2))
         #expect(try catalog.datastore("d").keys.first?.encoder == Encoder(model: "m", revision: "r"))
         // Numbers of jobs go on.
-        _ = try catalog.createJob(id: "k", datastore: "d", request: .build, at: moment)
+        _ = try catalog.createJob(id: "k", datastore: "d", request: .build(), at: moment)
         #expect(try catalog.jobs(datastore: nil, state: nil, PageRequest(limit: 10)).map(\.id) == ["k", "j"])
         try catalog.close()
     }

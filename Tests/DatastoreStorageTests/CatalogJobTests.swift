@@ -19,7 +19,7 @@ struct CatalogJobTests {
     private func later(_ seconds: Double) -> Date { moment.addingTimeInterval(seconds) }
 
     private func job(_ id: String, _ datastore: String = "d") throws {
-        _ = try catalog.createJob(id: id, datastore: datastore, request: .build, at: moment)
+        _ = try catalog.createJob(id: id, datastore: datastore, request: .build(), at: moment)
     }
 
     @Test func aJobGoesThroughItsLife() throws {
@@ -148,7 +148,7 @@ struct CatalogJobTests {
 
     private func submit(_ id: String, key: String, _ fingerprint: String, at now: Date = moment) throws -> JobInfo {
         try catalog.createJob(
-            id: id, datastore: "d", request: .build,
+            id: id, datastore: "d", request: .build(),
             submission: Submission(by: "ann", idempotency: .init(key: key, fingerprint: fingerprint)), at: now)
     }
 

@@ -35,7 +35,7 @@ struct DamageTests {
     func aDamagedFileIsNamedAndTheRestIsServed(file: String, damage: Damage) async throws {
         let harness = try EngineHarness()
         try await harness.run { engine in
-            for name in ["d", "sound"] { try await engine.create(name) }
+            for name in ["d", "sound"] { try await engine.create(name, plan: IndexPlan(.hnsw)) }
             try await engine.importRows(Array(Self.rows[0..<10]), into: "d")
             try await engine.importRows(Array(Self.rows[10..<20]), into: "d")
             try await engine.importRows(Array(Self.rows[20..<30]), into: "sound")
@@ -95,7 +95,7 @@ struct DamageTests {
     @Test func aVersionThatGotItsFileBackIsServedAgain() async throws {
         let harness = try EngineHarness()
         try await harness.run { engine in
-            try await engine.create("d")
+            try await engine.create("d", plan: IndexPlan(.hnsw))
             try await engine.importRows(Array(Self.rows[0..<10]), into: "d")
             try await engine.bind("street", "d")
         }

@@ -103,11 +103,13 @@ struct TestRow: Sendable, Equatable {
 
 extension CapstanEngine {
     func create(
-        _ name: String, dim: Int = 8, metric: Metric = .cosine, encoder: Encoder? = nil
+        _ name: String, dim: Int = 8, metric: Metric = .cosine, encoder: Encoder? = nil, plan: IndexPlan? = nil,
+        recallGate: Double? = nil
     ) async throws {
         _ = try await createDatastore(
             CreateDatastoreRequest(
-                name: name, kind: .captions, keys: [KeySpec(name: "text", dim: dim, metric: metric, encoder: encoder)]))
+                name: name, kind: .captions, keys: [KeySpec(name: "text", dim: dim, metric: metric, encoder: encoder)],
+                plan: plan, recallGate: recallGate))
     }
 
     /// Writes the files below the import root and submits them.

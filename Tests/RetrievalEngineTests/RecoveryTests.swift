@@ -15,7 +15,7 @@ struct RecoveryTests {
     /// A datastore `d` with one version of ten rows, followed by the domain `street` and pinned by `pinned`.
     private static func start(_ harness: EngineHarness) async throws {
         try await harness.run { engine in
-            try await engine.create("d")
+            try await engine.create("d", plan: IndexPlan(.hnsw))
             try await engine.importRows(Array(rows[0..<10]), into: "d")
             try await engine.bind("street", "d")
             try await engine.bind("pinned", "d@1")

@@ -11,15 +11,11 @@ struct KeyIndexTests {
     ) throws -> KeyIndex {
         let path = folder.file(UUID().uuidString).path
         let writer = try VectorFileWriter(path: path, dim: vectors.dim, element: element)
-        var builder = try VectorIndexBuilder(dim: vectors.dim)
         for row in 0..<vectors.count {
-            var vector = vectors[row]
-            try vector.withUnsafeBufferPointer { try writer.append(id: Int64(row + 1), $0) }
-            if metric == .cosine { VectorMath.normalise(&vector) }
-            try vector.withUnsafeBufferPointer { try builder.add($0) }
+            try vectors[row].withUnsafeBufferPointer { try writer.append(id: Int64(row + 1), $0) }
         }
         try writer.finish()
-        return try KeyIndex(index: builder.freeze(), vectors: VectorFile(path: path), metric: metric)
+        return try KeyIndex(vectors: VectorFile(path: path), metric: metric)
     }
 
     private static func check(
@@ -323,7 +319,7 @@ struct KeyIndexTests {
         for other in others {
             for (index, file) in [(try index(four), try file(other)), (try index(other), try file(four))] {
                 do {
-                    _ = try KeyIndex(index: index, vectors: file, metric: .cosine)
+                    _ = try KeyIndex(vectors: file, metric: .cosine, plan: IndexPlan(.hnsw), index: index)
                     Issue.record("\(index.count)×\(index.dim) was taken for \(file.count)×\(file.dim)")
                 } catch let error as DatastoreError {
                     #expect(error.code == .versionDamaged)

@@ -42,10 +42,66 @@ cfaiss_status cfaiss_index_create(int32_t dim, const char *description, cfaiss_i
 cfaiss_status cfaiss_index_reserve(cfaiss_index *index, int64_t count, cfaiss_message message);
 /// Adds `count` row-major vectors.
 cfaiss_status cfaiss_index_add(cfaiss_index *index, int64_t count, const float *vectors, cfaiss_message message);
-/// Finds the `k` best rows of one query, best first. Fills with row -1 when the index has fewer than `k`.
+/// Learns the lists and codes of an index that has some from `count` row-major vectors; always the same ones.
+cfaiss_status cfaiss_index_train(cfaiss_index *index, int64_t count, const float *vectors, cfaiss_message message);
+/// How widely a graph looks for the neighbours of what is added; nothing for another index.
+void cfaiss_index_set_ef_construction(cfaiss_index *index, int32_t ef_construction);
+
+/// How far one search looks. Given with each call, never kept in the index: searches run side by side.
+typedef struct {
+    /// Graphs: candidates that are kept while searching.
+    int32_t ef_search;
+    /// Lists: how many are searched.
+    int32_t nprobe;
+    /// The rows that may be found, bit `row % 8` of byte `row / 8`; NULL for all. Lists only, graphs refuse it.
+    const uint8_t *rows;
+    /// Bytes of `rows`.
+    size_t rows_size;
+} cfaiss_effort;
+
+/// Finds the `k` best rows of one query, best first. Fills with row -1 when it finds fewer than `k`.
 /// Safe on several threads at once as long as nothing is added.
-cfaiss_status cfaiss_index_search(const cfaiss_index *index, const float *query, int64_t k, float *scores,
-                                  int64_t *rows, cfaiss_message message);
+cfaiss_status cfaiss_index_search(const cfaiss_index *index, const float *query, int64_t k,
+                                  const cfaiss_effort *effort, float *scores, int64_t *rows,
+                                  cfaiss_message message);
+/// The name of the instructions that the exact scan uses here: "AVX-512", "AVX2", "portable".
+const char *cfaiss_instructions(void);
+
+// Exact search over original vectors.
+
+typedef struct {
+    /// Row-major: IEEE half floats, or 32-bit floats.
+    const void *vectors;
+    int32_t is_half;
+    int32_t dim;
+    int64_t count;
+    /// For cosine 1/|vector| of each row, NaN where 32 bits cannot hold what comes of it; NULL for inner products.
+    const float *scales;
+} cfaiss_matrix;
+
+/// Fills `scales`, one for each row.
+void cfaiss_matrix_scales(const cfaiss_matrix *matrix, float *scales);
+
+typedef struct {
+    /// As it came.
+    const float *values;
+    /// What 32-bit products are made with: of length 1 for cosine, else as it came.
+    const float *scanned;
+    /// Euclidean norm of `values`; for cosine.
+    double norm;
+    /// How far a product in 32 bits can be from the exact score; infinity makes no use of such products.
+    double slack;
+} cfaiss_query;
+
+/// The `k` nearest rows, best first, ties by row: those that scores in double say, certainly.
+///
+/// One pass in 32 bits finds every row that can belong to the answer: a row is out once `k` others are nearer by more than
+/// twice the slack. Those that are left are scored in double.
+/// - rows: the rows that may be found, bit `row % 64` of word `row / 64`; NULL for all.
+/// - found: how many there are; less than `k` when there are no more rows.
+cfaiss_status cfaiss_matrix_nearest(const cfaiss_matrix *matrix, const cfaiss_query *query, const uint64_t *rows,
+                                    int64_t k, int64_t *found_rows, float *found_scores, int64_t *found,
+                                    cfaiss_message message);
 cfaiss_status cfaiss_index_write(const cfaiss_index *index, const char *path, cfaiss_message message);
 /// Reads a file that this library wrote; its checksum must have been checked before.
 cfaiss_status cfaiss_index_read(const char *path, cfaiss_index **index, cfaiss_message message);

@@ -56,9 +56,10 @@ struct DatastoreController {
     }
 
     @Sendable func build(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
-        try .accepted(
+        let body = try await request.json(BuildVersionRequest.self, upTo: bodyLimit)
+        return try .accepted(
             try await engine.submitBuild(
-                of: context.parameters.require("datastore"), by: request.submitter))
+                of: context.parameters.require("datastore"), body, by: request.submitter))
     }
 
     @Sendable func filter(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {

@@ -65,6 +65,7 @@ extension QueryOptions {
     static let parameters: Set<String> = [
         "k", "using", "exclude_image_id", "dedupe", "min_score", "include_pending", "merge", "per_vector", "limit",
         "separator", "mmr", "mmr_fetch", "select", "select_from", "order", "seed", "prompt", "template",
+        "exact", "ef_search", "nprobe",
     ]
 
     /// - Throws: `invalid_value`.
@@ -114,6 +115,9 @@ extension QueryOptions {
             excludeImageIDs: parameters.strings("exclude_image_id"),
             dedupe: try parameters.value("dedupe", Dedupe.forms) { Dedupe(rawValue: $0) },
             minScore: try finite("min_score"), includePending: try parameters.flag("include_pending"), merge: merge,
-            mmr: mmr, select: select, prompt: try parameters.flag("prompt") ?? (template != nil), template: template)
+            mmr: mmr, select: select, prompt: try parameters.flag("prompt") ?? (template != nil), template: template,
+            effort: SearchEffort(
+                exact: try parameters.flag("exact") ?? false, efSearch: try parameters.integer("ef_search"),
+                nprobe: try parameters.integer("nprobe")))
     }
 }

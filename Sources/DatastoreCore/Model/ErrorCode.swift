@@ -52,6 +52,7 @@ public enum ErrorCode: String, CaseIterable, Codable, Sendable {
     case incompatibleDatastores = "incompatible_datastores"
     case revisionConflict = "revision_conflict"
     case nothingToBuild = "nothing_to_build"
+    case recallGateRefused = "recall_gate_refused"
     case vocabularyInUse = "vocabulary_in_use"
     case tooManyPending = "too_many_pending"
     case jobEnded = "job_ended"

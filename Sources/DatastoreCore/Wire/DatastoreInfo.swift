@@ -7,10 +7,17 @@ public struct CreateDatastoreRequest: Codable, Sendable, Hashable {
     public var keys: [KeySpec]
     public var description: String?
     public var licence: String?
+    /// How its dense keys are searched; nil is exactly.
+    public var plan: IndexPlan?
+    /// The share of the truly nearest entries that a version with an index must find; nil is 0.95.
+    public var recallGate: Double?
 
     public init(
-        name: String, kind: DatastoreKind, keys: [KeySpec], description: String? = nil, licence: String? = nil
+        name: String, kind: DatastoreKind, keys: [KeySpec], description: String? = nil, licence: String? = nil,
+        plan: IndexPlan? = nil, recallGate: Double? = nil
     ) {
+        self.plan = plan
+        self.recallGate = recallGate
         self.name = name
         self.kind = kind
         self.keys = keys
@@ -19,7 +26,8 @@ public struct CreateDatastoreRequest: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case name, kind, keys, description, licence
+        case name, kind, keys, description, licence, plan
+        case recallGate = "recall_gate"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -29,6 +37,8 @@ public struct CreateDatastoreRequest: Codable, Sendable, Hashable {
         keys = try container.decode([StrictKeySpec].self, forKey: .keys).map(\.spec)
         description = try container.decodeIfPresent(String.self, forKey: .description)
         licence = try container.decodeIfPresent(String.self, forKey: .licence)
+        plan = try container.decodeIfPresent(IndexPlan.self, forKey: .plan)
+        recallGate = try container.decodeIfPresent(Double.self, forKey: .recallGate)
     }
 
     /// A key as a request gives it; answers are read leniently, so that a newer daemon may say more.
@@ -95,20 +105,54 @@ public struct CreateDatastoreRequest: Codable, Sendable, Hashable {
 public struct UpdateDatastoreRequest: Codable, Sendable, Hashable {
     public var description: String?
     public var licence: String?
+    /// From the next build on.
+    public var plan: IndexPlan?
+    public var recallGate: Double?
 
-    public init(description: String? = nil, licence: String? = nil) {
+    public init(
+        description: String? = nil, licence: String? = nil, plan: IndexPlan? = nil, recallGate: Double? = nil
+    ) {
         self.description = description
         self.licence = licence
+        self.plan = plan
+        self.recallGate = recallGate
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case description, licence
+        case description, licence, plan
+        case recallGate = "recall_gate"
     }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
         description = try container.decodeIfPresent(String.self, forKey: .description)
         licence = try container.decodeIfPresent(String.self, forKey: .licence)
+        plan = try container.decodeIfPresent(IndexPlan.self, forKey: .plan)
+        recallGate = try container.decodeIfPresent(Double.self, forKey: .recallGate)
+    }
+}
+
+/// `POST /v1/datastores/{name}/versions`: what is not given is as the datastore has it.
+public struct BuildVersionRequest: Codable, Sendable, Hashable {
+    /// For this build alone.
+    public var plan: IndexPlan?
+    /// For this build alone.
+    public var recallGate: Double?
+
+    public init(plan: IndexPlan? = nil, recallGate: Double? = nil) {
+        self.plan = plan
+        self.recallGate = recallGate
+    }
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case plan
+        case recallGate = "recall_gate"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+        plan = try container.decodeIfPresent(IndexPlan.self, forKey: .plan)
+        recallGate = try container.decodeIfPresent(Double.self, forKey: .recallGate)
     }
 }
 
@@ -126,11 +170,20 @@ public struct DatastoreInfo: Codable, Sendable, Hashable {
     public var entries: Int
     /// Durable changes waiting for the next version.
     public var pendingChanges: Int
+    /// How its dense keys are searched, from the next build on.
+    public var plan: IndexPlan
+    /// The share of the truly nearest entries that a version with an index must find, of the first ten.
+    public var recallGate: Double
+
+    public static let defaultRecallGate = 0.95
 
     public init(
         name: String, kind: DatastoreKind, keys: [KeySpec], description: String?, licence: String?, createdAt: Date,
-        latestVersion: Int?, entries: Int, pendingChanges: Int
+        latestVersion: Int?, entries: Int, pendingChanges: Int, plan: IndexPlan = .exact,
+        recallGate: Double = DatastoreInfo.defaultRecallGate
     ) {
+        self.plan = plan
+        self.recallGate = recallGate
         self.name = name
         self.kind = kind
         self.keys = keys
@@ -143,7 +196,8 @@ public struct DatastoreInfo: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case name, kind, keys, description, licence, entries
+        case name, kind, keys, description, licence, entries, plan
+        case recallGate = "recall_gate"
         case createdAt = "created_at"
         case latestVersion = "latest_version"
         case pendingChanges = "pending_changes"
@@ -171,11 +225,14 @@ public struct VersionInfo: Codable, Sendable, Hashable {
     public var detail: String?
     /// In the answer about one version only.
     public var files: [VersionFile]?
+    /// How its keys are searched; in the answer about one version only.
+    public var indexes: [VersionKeyIndex]?
 
     public init(
         datastore: String, version: Int, state: VersionState, entries: Int, bytes: Int64, createdAt: Date,
-        jobID: String?, detail: String?, files: [VersionFile]? = nil
+        jobID: String?, detail: String?, files: [VersionFile]? = nil, indexes: [VersionKeyIndex]? = nil
     ) {
+        self.indexes = indexes
         self.datastore = datastore
         self.version = version
         self.state = state
@@ -188,9 +245,27 @@ public struct VersionInfo: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case datastore, version, state, entries, bytes, detail, files
+        case datastore, version, state, entries, bytes, detail, files, indexes
         case createdAt = "created_at"
         case jobID = "job_id"
+    }
+}
+
+/// How one key of a version is searched.
+public struct VersionKeyIndex: Codable, Sendable, Hashable {
+    public var key: String
+    /// With all its numbers.
+    public var plan: IndexPlan
+    /// Why it is this plan, where the daemon chose it.
+    public var reason: String?
+    /// What it was measured with; nil where every search is exact.
+    public var recall: RecallReport?
+
+    public init(key: String, plan: IndexPlan, reason: String?, recall: RecallReport?) {
+        self.key = key
+        self.plan = plan
+        self.reason = reason
+        self.recall = recall
     }
 }
 

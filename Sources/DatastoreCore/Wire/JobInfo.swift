@@ -72,6 +72,10 @@ public enum JobPhase: String, Codable, Sendable {
     case waiting
     case reading
     case building
+    /// An index is filled.
+    case indexing
+    /// An index is compared with exact search.
+    case measuring
     case publishing
     /// A dump.
     case answering

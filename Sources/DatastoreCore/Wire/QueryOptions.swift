@@ -26,6 +26,8 @@ public struct QueryOptions: Codable, Sendable, Hashable {
     public var prompt: Bool
     /// The prompt's template, in which `||` stands for the captions; nil takes the domain's, else SmallCap's.
     public var template: String?
+    /// How far indexes look: `exact`, `ef_search` and `nprobe` of a request.
+    public var effort: SearchEffort
     /// Whether terms of a `lexical` question that the vocabulary has not are left out; otherwise they are errors.
     public var ignoreUnknownTerms: Bool
 
@@ -33,8 +35,9 @@ public struct QueryOptions: Codable, Sendable, Hashable {
         k: Int? = nil, using: String? = nil, excludeImageIDs: [String] = [], dedupe: Dedupe? = nil,
         minScore: Float? = nil, includePending: Bool? = nil, merge: VectorMerge? = nil, fusion: Fusion? = nil,
         rerank: Rerank? = nil, mmr: MMR? = nil, select: Selection? = nil, prompt: Bool = false,
-        template: String? = nil, ignoreUnknownTerms: Bool = false
+        template: String? = nil, effort: SearchEffort = SearchEffort(), ignoreUnknownTerms: Bool = false
     ) {
+        self.effort = effort
         self.k = k
         self.using = using
         self.excludeImageIDs = excludeImageIDs
@@ -52,7 +55,8 @@ public struct QueryOptions: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case k, using, exclude, dedupe, merge, fusion, rerank, mmr, select, prompt
+        case k, using, exclude, dedupe, merge, fusion, rerank, mmr, select, prompt, exact, nprobe
+        case efSearch = "ef_search"
         case minScore = "min_score"
         case includePending = "include_pending"
         case ignoreUnknownTerms = "ignore_unknown_terms"
@@ -75,6 +79,10 @@ public struct QueryOptions: Codable, Sendable, Hashable {
             mmr: try container.decodeIfPresent(MMR.self, forKey: .mmr),
             select: try container.decodeIfPresent(Selection.self, forKey: .select),
             prompt: prompt?.isWanted ?? false, template: prompt?.template,
+            effort: SearchEffort(
+                exact: try container.decodeIfPresent(Bool.self, forKey: .exact) ?? false,
+                efSearch: try container.decodeWholeIfPresent(forKey: .efSearch),
+                nprobe: try container.decodeWholeIfPresent(forKey: .nprobe)),
             ignoreUnknownTerms: try container.decodeIfPresent(Bool.self, forKey: .ignoreUnknownTerms) ?? false)
     }
 
@@ -95,6 +103,9 @@ public struct QueryOptions: Codable, Sendable, Hashable {
         if prompt || template != nil {
             try container.encode(PromptOption(isWanted: prompt, template: template), forKey: .prompt)
         }
+        if effort.exact { try container.encode(true, forKey: .exact) }
+        try container.encodeIfPresent(effort.efSearch, forKey: .efSearch)
+        try container.encodeIfPresent(effort.nprobe, forKey: .nprobe)
         if ignoreUnknownTerms { try container.encode(true, forKey: .ignoreUnknownTerms) }
     }
 

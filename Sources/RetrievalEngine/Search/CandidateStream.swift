@@ -54,12 +54,20 @@ final class CandidateStream {
                     let count = target.version.count
                     limit = limit * 4 < count / 8 ? limit * 4 : count
                 }
-                let seen = next
-                let (candidates, isAll) = try target.search(probe, limit: limit)
-                found = candidates
+                let last = found.last
+                let isFirst = last == nil && next == 0
+                // An index that is asked for more finds other rows too: only a search of all goes on where it stopped.
+                let (candidates, isAll) = try target.search(probe, limit: limit, exact: !isFirst)
                 isComplete = isAll || limit >= target.version.count
-                leavesOut = isComplete && found.count < target.version.count
-                next = min(seen, found.count)
+                leavesOut = isComplete && candidates.count < target.version.count
+                if let last, target.isApproximate(probe) {
+                    found = candidates.filter { Candidate.precedes(last, $0) }
+                    next = 0
+                } else {
+                    let seen = next
+                    found = candidates
+                    next = min(seen, found.count)
+                }
                 continue
             }
             if case .version = found[next].place, target.pending.hidden.contains(found[next].id) {

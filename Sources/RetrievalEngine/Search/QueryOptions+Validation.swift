@@ -55,6 +55,8 @@ extension QueryOptions {
                 throw refuse("dedupe.similarity", "compares vectors; a lexical question has none")
             }
         }
+        try check(effort.efSearch, "ef_search", 1...100_000)
+        try check(effort.nprobe, "nprobe", 1...1_000_000)
         if let template { try PromptTemplate(template).validate(field: "prompt.template") }
     }
 }
@@ -65,7 +67,7 @@ extension SearchTarget {
     /// - Throws: `unknown_key`.
     init(
         binding: Int, version: OpenVersion, form: Retriever.Form, using: String?, bound: BoundDatastore,
-        pending: PendingRows
+        pending: PendingRows, effort: SearchEffort
     ) throws {
         func key(_ kind: KeyKind, named: String?) throws -> OpenKey {
             let keys = version.keys.filter { $0.spec.kind == kind }
@@ -83,6 +85,7 @@ extension SearchTarget {
         let sparse = form == .dense ? nil : try key(.sparse, named: form == .lexical ? named : nil)
         self.init(
             binding: binding, version: version, dense: dense?.dense, denseSpec: dense?.spec, sparse: sparse?.sparse,
-            sparseSpec: sparse?.spec, weight: bound.weight, limit: bound.limit ?? .max, pending: pending)
+            sparseSpec: sparse?.spec, weight: bound.weight, limit: bound.limit ?? .max, pending: pending,
+            effort: effort)
     }
 }

@@ -53,7 +53,7 @@ package struct Retriever: Sendable {
             try SearchTarget(
                 binding: index, version: version, form: form, using: options.using,
                 bound: domain.info.datastores[index],
-                pending: index < pending.count ? pending[index].rows(after: version) : .none)
+                pending: index < pending.count ? pending[index].rows(after: version) : .none, effort: options.effort)
         }
     }
 
@@ -68,6 +68,11 @@ package struct Retriever: Sendable {
             }
             return spec
         }
+    }
+
+    /// The dense keys that are searched, by datastore.
+    var denseKeys: [(datastore: String, key: String)] {
+        targets.compactMap { target in target.denseSpec.map { (target.version.id.datastore, $0.name) } }
     }
 
     /// - Throws: `vector_dim_mismatch`, `vector_not_finite`, `vector_zero`.

@@ -17,6 +17,14 @@ struct SearchTarget: Sendable {
     /// Results of it that an answer may have.
     let limit: Int
     let pending: PendingRows
+    /// How far the index of the dense key looks.
+    let effort: SearchEffort
+
+    /// Whether the ranking that `search` gives may miss entries, and another one that is asked for more has them.
+    func isApproximate(_ probe: TargetProbe) -> Bool {
+        guard case .dense = probe, let dense else { return false }
+        return !dense.isExact && !effort.exact
+    }
 
     /// Position of a key among those of the version.
     private func position(_ spec: KeySpec?) -> Int? {
@@ -25,12 +33,15 @@ struct SearchTarget: Sendable {
 
     /// The best `limit` rows of the version, best first.
     ///
+    /// - Parameter exact: whether all rows are looked at, whatever the question says.
     /// - Returns: also whether these are all that can be results.
-    func search(_ probe: TargetProbe, limit: Int) throws -> (candidates: [Candidate], isComplete: Bool) {
+    func search(
+        _ probe: TargetProbe, limit: Int, exact: Bool = false
+    ) throws -> (candidates: [Candidate], isComplete: Bool) {
         switch probe {
         case .dense(let query):
             guard let dense else { return ([], true) }
-            let hits = try dense.search(query, limit: limit)
+            let hits = try dense.search(query, limit: limit, effort: exact ? SearchEffort(exact: true) : effort)
             return (hits.map { candidate(row: $0.row, score: $0.score) }, hits.count >= dense.count)
         case .lexical(let query):
             guard let sparse else { return ([], true) }
@@ -51,7 +62,7 @@ struct SearchTarget: Sendable {
         guard let dense, let sparse else { return ([], true) }
         var depth = max(64, limit)
         while true {
-            let near = try dense.search(query, limit: depth)
+            let near = try dense.search(query, limit: depth, effort: SearchEffort(exact: true))
             let matching = sparse.search(lexical, limit: depth)
             var scores: [Int: Float] = [:]
             for hit in near { scores[hit.row] = hit.score }

@@ -28,10 +28,14 @@ package struct OpenKey: Sendable {
                 throw DatastoreError(
                     .versionDamaged, "\(key.vectors) holds vectors of \(file.dim), the manifest says \(key.spec.dim)")
             }
+            guard let name = key.index, key.plan.method != .exact else {
+                index = .dense(try KeyIndex(vectors: file, metric: key.spec.metric))
+                break
+            }
             index = .dense(
                 try KeyIndex(
-                    index: VectorIndex(contentsOf: folder.path(key.index).path), vectors: file, metric: key.spec.metric)
-            )
+                    vectors: file, metric: key.spec.metric, plan: key.plan,
+                    index: VectorIndex(contentsOf: folder.path(name).path)))
         case .sparse:
             let file = try SparseVectorFile(path: vectors)
             guard file.terms == key.spec.dim else {
@@ -39,9 +43,12 @@ package struct OpenKey: Sendable {
                     .versionDamaged,
                     "\(key.vectors) is of a vocabulary of \(file.terms) terms, the manifest says \(key.spec.dim)")
             }
+            guard let name = key.index else {
+                throw DatastoreError(.versionDamaged, "the manifest names no postings of key \(key.spec.name)")
+            }
             index = .sparse(
                 try SparseIndex(
-                    vectors: file, postings: PostingsFile(path: folder.path(key.index).path),
+                    vectors: file, postings: PostingsFile(path: folder.path(name).path),
                     vocabulary: key.vocabulary.map { try Vocabulary(path: folder.path($0).path) }))
         }
         guard ids.count == folder.manifest.entries else {

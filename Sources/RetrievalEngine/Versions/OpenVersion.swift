@@ -24,7 +24,7 @@ package final class OpenVersion: Sendable {
         var file = ""
         do {
             keys = try folder.manifest.keys.map {
-                file = $0.index
+                file = $0.index ?? $0.vectors
                 return try OpenKey($0, in: folder)
             }
             for key in keys.dropFirst() where !key.ids.elementsEqual(keys[0].ids) {

@@ -17,6 +17,8 @@ struct VersionBuilder {
     let jobID: String
     /// The words of sparse keys, by name.
     let vocabularies: [String: URL]
+    /// What makes the indexes.
+    let indexing: IndexBuild
     /// Says whether an entry stays; nil keeps all.
     var keeps: ((Entry, [KeyVector]) throws -> Bool)?
     /// Called between chunks; throws to stop the build.
@@ -33,17 +35,15 @@ struct VersionBuilder {
         }
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let layouts = try pending.layouts(through: through)
-        let most = (base?.manifest.entries ?? 0) + (try pending.count())
         let keys = try datastore.keys.enumerated().map { position, spec in
             try KeyBuilder(
-                spec, in: folder, isHalf: isHalf(position, layouts), capacity: most, vocabulary: vocabularies[spec.name]
-            )
+                spec, in: folder, isHalf: isHalf(position, layouts), vocabulary: vocabularies[spec.name])
         }
         let entries = try EntryWriter(folder.appending(path: VersionFolder.entriesFile))
         var rows = RowSink(keys: keys, entries: entries)
         let counts = try walk { entry, vectors in try rows.append(entry, vectors) }
         try rows.finish()
-        for key in keys { try key.finish() }
+        for key in keys { try key.finish(indexing) }
         return Manifest(
             id: id, kind: datastore.kind, entries: rows.written, keys: keys.map(\.key), files: [],
             lineage: Manifest.Lineage(

@@ -56,6 +56,20 @@ struct RerankFlags: ParsableArguments {
     }
 }
 
+/// How far a search looks, where a version has an index.
+struct EffortFlags: ParsableArguments {
+    @Flag(help: "Look at all entries, whatever index the version has.")
+    var exact = false
+
+    @Option(help: ArgumentHelp("Graphs: candidates kept while searching; else the version's.", valueName: "n"))
+    var efSearch: Int?
+
+    @Option(help: ArgumentHelp("Lists: how many are searched; else the version's.", valueName: "n"))
+    var nprobe: Int?
+
+    var value: SearchEffort { SearchEffort(exact: exact, efSearch: efSearch, nprobe: nprobe) }
+}
+
 /// How the hits of several vectors become one list of names (EVCap).
 struct MergeFlags: ParsableArguments {
     @Flag(help: "One answer to all vectors: their hits together, as names.")

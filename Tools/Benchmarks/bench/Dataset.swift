@@ -7,9 +7,9 @@ struct Dataset {
     static let metric = Metric.cosine
 
     let files: DatasetFiles
-    /// FAISS alone, over the normalised vectors, as the daemon builds it.
+    /// FAISS alone, over the normalised vectors, to compare with.
     let index: VectorIndex
-    /// The engine's own step: FAISS, then exact scores from the original vectors.
+    /// The engine's own step: a scan of the original vectors, then exact scores.
     let key: KeyIndex
 
     var name: String { files.name }
@@ -30,6 +30,6 @@ struct Dataset {
         }
         try vectorFile.finish()
         index = builder.freeze()
-        key = try KeyIndex(index: index, vectors: VectorFile(path: original), metric: Self.metric)
+        key = try KeyIndex(vectors: VectorFile(path: original), metric: Self.metric)
     }
 }
