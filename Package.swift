@@ -46,6 +46,13 @@ let package = Package(
         .systemLibrary(name: "CLZ4", path: "Sources/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(name: "VectorIndex", dependencies: ["CFaiss", "CLZ4", "DatastoreCore"], swiftSettings: settings),
 
+        // Versions as one file: tar in LZ4 frames, made and checked.
+        .target(
+            name: "Bundles",
+            dependencies: ["CLZ4", "DatastoreCore", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: settings
+        ),
+
         // Everything that speaks SQL or knows the files of a data directory.
         .target(
             name: "Migrations",
@@ -55,10 +62,12 @@ let package = Package(
                 .embedInCode("catalog_0002_jobs.sql"),
                 .embedInCode("catalog_0003_keys.sql"),
                 .embedInCode("catalog_0004_plans.sql"),
+                .embedInCode("catalog_0005_history.sql"),
                 .embedInCode("entries_0001_initial.sql"),
                 .embedInCode("pending_0001_initial.sql"),
                 .embedInCode("pending_0002_progress.sql"),
                 .embedInCode("pending_0003_keys.sql"),
+                .embedInCode("pending_0004_deletions.sql"),
             ],
             swiftSettings: settings
         ),
@@ -80,7 +89,7 @@ let package = Package(
         .target(
             name: "RetrievalEngine",
             dependencies: [
-                "DatastoreCore", "DatastoreImport", "DatastoreStorage", "VectorIndex",
+                "Bundles", "DatastoreCore", "DatastoreImport", "DatastoreStorage", "VectorIndex",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -135,13 +144,14 @@ let package = Package(
         .executableTarget(
             name: "capstan",
             dependencies: [
-                "CaptionerClient", "DatastoreCore",
+                "Bundles", "CaptionerClient", "DatastoreCore",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: settings
         ),
 
-        // Times of questions and imports: Tools/bench-query, bench-import and bench-sparse build and run it.
+        // Times of questions and imports: Tools/bench-query, bench-import, bench-sparse and bench-bundle build and run it.
         .executableTarget(
             name: "bench",
             dependencies: [
@@ -162,7 +172,7 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "CBruteForce", "CaptionerClient", "DatastoreCore", "DatastoreImport",
+                "Bundles", "CBruteForce", "CaptionerClient", "DatastoreCore", "DatastoreImport",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -175,6 +185,8 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(name: "DatastoreCoreTests", dependencies: ["DatastoreCore"], swiftSettings: settings),
+        .testTarget(
+            name: "BundlesTests", dependencies: ["Bundles", "DatastoreCore", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "VectorIndexTests", dependencies: ["DatastoreCore", "TestSupport", "VectorIndex"],
             swiftSettings: settings),
@@ -202,7 +214,7 @@ let package = Package(
         .testTarget(
             name: "CapstanServerTests",
             dependencies: [
-                "CapstanServer", "DatastoreCore", "RetrievalEngine", "TestSupport",
+                "Bundles", "CapstanServer", "DatastoreCore", "RetrievalEngine", "TestSupport",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -222,7 +234,7 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "capstan", "capstand", "CaptionerClient", "DatastoreCore", "DatastoreImport", "TestSupport",
+                "Bundles", "capstan", "capstand", "CaptionerClient", "DatastoreCore", "DatastoreImport", "TestSupport",
                 "VectorIndex",
             ],
             swiftSettings: settings),

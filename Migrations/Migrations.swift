@@ -15,6 +15,7 @@ package struct Migration: Sendable {
         Migration("0002_jobs", PackageResources.catalog_0002_jobs_sql),
         Migration("0003_keys", PackageResources.catalog_0003_keys_sql),
         Migration("0004_plans", PackageResources.catalog_0004_plans_sql),
+        Migration("0005_history", PackageResources.catalog_0005_history_sql),
     ]
     /// `entries.sqlite` of a version.
     package static let entries = [Migration("0001_initial", PackageResources.entries_0001_initial_sql)]
@@ -23,5 +24,6 @@ package struct Migration: Sendable {
         Migration("0001_initial", PackageResources.pending_0001_initial_sql),
         Migration("0002_progress", PackageResources.pending_0002_progress_sql),
         Migration("0003_keys", PackageResources.pending_0003_keys_sql),
+        Migration("0004_deletions", PackageResources.pending_0004_deletions_sql),
     ]
 }

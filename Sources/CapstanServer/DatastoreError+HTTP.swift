@@ -17,21 +17,24 @@ extension ErrorCode {
             .unknownSplit, .lfsPointer, .htmlPage, .indexFileInvalid, .malformedRow, .tooManyWords, .tooManyTokens,
             .tooFewLetters, .languageNotWanted, .duplicateCaption, .noVectors, .noTerms, .termsCancel, .unknownKey,
             .noCandidates, .tooManyCandidates, .temperatureOutOfRange, .sparseRagged, .duplicateTerm, .unknownTerm,
-            .weightNotFinite:
+            .weightNotFinite, .bundleUnreadable, .bundleNewerFormat, .bundleTruncated, .bundleCorrupt,
+            .bundleTrailingData, .bundleUnsafeMember, .bundleMissingFile, .bundleInvalidManifest,
+            .bundleChecksumMismatch, .backupDamaged, .directoryNotEmpty:
             .badRequest
         case .importByPathDisabled, .indexFilesDisabled, .pathOutsideImportRoots, .listenRefused, .foreignRequest:
             .forbidden
         case .notFound, .unknownDomain, .unknownDatastore, .unknownVersion, .unknownRevision, .unknownJob,
-            .unknownEntry, .noOutput:
+            .unknownEntry, .noOutput, .unknownBackup, .versionRemoved, .unknownTag:
             .notFound
         case .datastoreExists, .datastoreInUse, .datastoreBusy, .noVersion, .nothingToBuild, .recallGateRefused,
             .dataDirectoryInUse,
             .jobEnded, .idempotencyConflict, .encoderNotConfigured, .rerankerNotConfigured, .vocabularyInUse,
-            .tooManyPending, .cancelled:
+            .tooManyPending, .cancelled, .versionExists, .changesPending, .versionInUse, .tagExists:
             .conflict
         case .encoderUnreachable, .encoderFailed, .encoderMismatch, .rerankerUnreachable, .rerankerFailed: .badGateway
         case .revisionConflict: .preconditionFailed
-        case .bodyTooLarge: .contentTooLarge
+        case .bodyTooLarge, .bundleTooLarge: .contentTooLarge
+        case .rangeNotSatisfiable: .rangeNotSatisfiable
         case .unsupportedMediaType: .unsupportedMediaType
         case .overloaded, .notReady, .interrupted: .serviceUnavailable
         case .versionDamaged, .newerFormat, .storageFailed, .indexFailed, .internalError: .internalServerError

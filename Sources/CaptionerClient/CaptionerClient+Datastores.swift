@@ -1,5 +1,7 @@
+import AsyncHTTPClient
 public import DatastoreCore
 public import Foundation
+import NIOCore
 import NIOHTTP1
 
 extension CaptionerClient {
@@ -57,18 +59,80 @@ extension CaptionerClient {
         return try await answer(to: call.bytes(rows, type: type))
     }
 
+    /// Deletes entries, as pending changes: durable when this returns, left out of the next version.
+    ///
+    /// What is not there is told as unknown, and is no error.
+    public func deleteEntries(_ names: [EntryName], of datastore: String) async throws -> EntryDeletions {
+        var lines = Data()
+        for name in names {
+            lines += try WireJSON.encode(name)
+            lines.append(UInt8(ascii: "\n"))
+        }
+        return try await deleteEntries(ndjson: lines, of: datastore)
+    }
+
+    /// Deletes the entries that lines of JSON name, `{"external_id": …}` or `{"id": …}`, as ``deleteEntries(_:of:)`` does.
+    public func deleteEntries(ndjson: Data, of datastore: String) async throws -> EntryDeletions {
+        let call = Call.change(.DELETE, "v1", "datastores", try Self.checked(datastore, field: "datastore"), "entries")
+        return try await answer(to: call.bytes(ndjson, type: "application/x-ndjson"))
+    }
+
+    /// Entries of a datastore in the order of their ids; all of them, or the first `limit`.
+    ///
+    /// - Parameters:
+    ///   - version: nil is the newest.
+    ///   - pending: whether pending changes count.
+    public func entries(
+        of datastore: String, version: Int? = nil, pending: Bool = false, filter: QueryFilter? = nil, limit: Int? = nil
+    ) async throws -> [EntryInfo] {
+        var query: [(name: String, value: String)] = (filter?.arguments ?? []).map { ("filter", $0) }
+        if let version { query.append(("version", String(version))) }
+        if pending { query.append(("pending", "true")) }
+        return try await all(
+            .get("v1", "datastores", Self.checked(datastore, field: "datastore"), "entries", query: query),
+            limit: limit)
+    }
+
+    /// One entry as it is now, pending changes with it, or as a version has it.
+    ///
+    /// - Parameter vectors: whether it comes with its original vectors.
+    public func entry(
+        _ id: Int64, of datastore: String, version: Int? = nil, vectors: Bool = false
+    ) async throws -> EntryInfo {
+        var query: [(name: String, value: String)] = []
+        if let version { query.append(("version", String(version))) }
+        if vectors { query.append(("vectors", "true")) }
+        return try await answer(
+            to: .get(
+                "v1", "datastores", Self.checked(datastore, field: "datastore"), "entries", String(id), query: query))
+    }
+
     /// Starts a job that drops entries whose image and text do not fit, and makes a version of the others (CapFilt).
     public func startFilter(_ request: FilterRequest, of datastore: String) async throws -> JobInfo {
         let call = Call.change(.POST, "v1", "datastores", try Self.checked(datastore, field: "datastore"), "filters")
         return try await answer(to: call.json(request))
     }
 
-    /// Starts the build of a version of the pending changes; the error code is `nothing_to_build` when there are none.
+    /// Starts the build of a version of the newest one and the pending changes.
+    ///
+    /// ```swift
+    /// if case .started(let job) = try await client.buildVersion(of: "coco", BuildVersionRequest(ifChanged: true)) {
+    ///     print(try await client.waitForJob(job.id).version ?? 0)
+    /// }
+    /// ```
+    ///
+    /// The error code is `datastore_busy` when the request wants no other job before it and there is one,
+    /// `nothing_to_build` when there is neither a version nor a pending change.
     public func buildVersion(
         of datastore: String, _ request: BuildVersionRequest = BuildVersionRequest()
-    ) async throws -> JobInfo {
+    ) async throws -> BuildAnswer {
         let name = try Self.checked(datastore, field: "datastore")
-        return try await answer(to: .change(.POST, "v1", "datastores", name, "versions").json(request))
+        let call = try Call.change(.POST, "v1", "datastores", name, "versions").json(request)
+        return try await send(call) { response in
+            let body = try await Self.body(of: response)
+            guard response.status.code == 200 else { return .started(try Self.decode(JobInfo.self, line: body)) }
+            return .unchanged(try Self.decode(UnchangedDatastore.self, line: body))
+        }
     }
 
     /// What each way of searching a datastore is expected to take, and which one a build would use now.
@@ -106,16 +170,17 @@ extension CaptionerClient {
             method, "v1", "datastores", try Self.checked(datastore, field: "datastore"), "keys",
             try Self.checked(key, field: "key"), "questions")
     }
+}
 
-    /// The versions of a datastore, newest first; all of them, or the newest `limit`.
-    public func versions(of datastore: String, limit: Int? = nil) async throws -> [VersionInfo] {
-        let name = try Self.checked(datastore, field: "datastore")
-        return try await all(.get("v1", "datastores", name, "versions"), limit: limit)
-    }
+/// What became of the wish for a new version.
+public enum BuildAnswer: Sendable, Hashable {
+    /// The job that builds it.
+    case started(JobInfo)
+    /// Nothing is pending, and the request wanted none then.
+    case unchanged(UnchangedDatastore)
 
-    /// A version with its files.
-    public func version(_ number: Int, of datastore: String) async throws -> VersionInfo {
-        let name = try Self.checked(datastore, field: "datastore")
-        return try await answer(to: .get("v1", "datastores", name, "versions", String(number)))
+    /// The job, where there is one.
+    public var job: JobInfo? {
+        if case .started(let job) = self { job } else { nil }
     }
 }

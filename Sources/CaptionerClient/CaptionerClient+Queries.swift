@@ -115,10 +115,12 @@ extension CaptionerClient {
 
 extension QueryOptions {
     private static let longestTemplateInURL = 2048
+    private static let longestFilterInURL = 1024
 
     /// Whether an option has no place in the query string of a raw question.
     fileprivate var needJSON: Bool {
         fusion != nil || rerank != nil || ignoreUnknownTerms || template?.utf8.count ?? 0 > Self.longestTemplateInURL
+            || (filter?.arguments.reduce(0) { $0 + $1.utf8.count } ?? 0) > Self.longestFilterInURL
     }
 
     /// The options as a raw question carries them.
@@ -127,6 +129,7 @@ extension QueryOptions {
         if let k { items.append(("k", String(k))) }
         if let using { items.append(("using", using)) }
         items += excludeImageIDs.map { ("exclude_image_id", $0) }
+        if let filter { items += filter.arguments.map { ("filter", $0) } }
         if let dedupe { items.append(("dedupe", dedupe.rawValue)) }
         if let minScore { items.append(("min_score", "\(minScore)")) }
         if let includePending { items.append(("include_pending", String(includePending))) }

@@ -86,7 +86,7 @@ extension CaptionerClient {
         text.addingPercentEncoding(withAllowedCharacters: .urlUnreserved) ?? ""
     }
 
-    private static func body(of response: HTTPClientResponse) async throws -> ByteBuffer {
+    static func body(of response: HTTPClientResponse) async throws -> ByteBuffer {
         do {
             return try await response.body.collect(upTo: maximumAnswerBytes)
         } catch is NIOTooManyBytesError {

@@ -14,6 +14,8 @@ package struct DatastoreRecord: Sendable, Hashable {
     /// The recall that an approximate version must have.
     package var recallGate: Double
     package var createdAt: Date
+    /// Which versions stay.
+    package var retention = Retention()
 
     package init(
         name: String, kind: DatastoreKind, keys: [KeySpec], description: String?, licence: String?,
@@ -31,42 +33,44 @@ package struct DatastoreRecord: Sendable, Hashable {
 }
 
 extension Catalog {
-    /// - Throws: `datastore_exists`.
+    /// - Throws: `datastore_exists`, `datastore_busy`.
     package func create(_ datastore: DatastoreRecord) throws {
-        try pool.write { database in
-            guard try Self.datastore(datastore.name, database) == nil else {
-                throw DatastoreError.field(
-                    .datastoreExists, "name", "datastore \"\(datastore.name)\" exists already")
-            }
-            let isGoing = try Bool.fetchOne(
-                database, sql: "SELECT EXISTS (SELECT 1 FROM deletions WHERE datastore = ? AND files_removed = 0)",
-                arguments: [datastore.name])
-            guard isGoing != true else {
-                throw DatastoreError(
-                    .datastoreBusy, "the files of the deleted datastore \"\(datastore.name)\" are still being removed")
-            }
+        try pool.write { try Self.insert(datastore, $0) }
+    }
+
+    static func insert(_ datastore: DatastoreRecord, _ database: Database) throws {
+        guard try Self.datastore(datastore.name, database) == nil else {
+            throw DatastoreError.field(
+                .datastoreExists, "name", "datastore \"\(datastore.name)\" exists already")
+        }
+        let isGoing = try Bool.fetchOne(
+            database, sql: "SELECT EXISTS (SELECT 1 FROM deletions WHERE datastore = ? AND files_removed = 0)",
+            arguments: [datastore.name])
+        guard isGoing != true else {
+            throw DatastoreError(
+                .datastoreBusy, "the files of the deleted datastore \"\(datastore.name)\" are still being removed")
+        }
+        try database.execute(
+            sql: """
+                INSERT INTO datastores (name, kind, description, licence, plan, recall_gate, created_at)
+                VALUES (?, ?, ?, ?, ?, ?, ?)
+                """,
+            arguments: [
+                datastore.name, datastore.kind.rawValue, datastore.description, datastore.licence,
+                try Self.json(datastore.plan), datastore.recallGate, datastore.createdAt.milliseconds,
+            ])
+        for (position, key) in datastore.keys.enumerated() {
             try database.execute(
                 sql: """
-                    INSERT INTO datastores (name, kind, description, licence, plan, recall_gate, created_at)
-                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO keys (datastore, position, name, dim, metric, encoder_model, encoder_revision,
+                        encoder_preprocessing, encoder_endpoint, kind, pruning)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
-                    datastore.name, datastore.kind.rawValue, datastore.description, datastore.licence,
-                    try Self.json(datastore.plan), datastore.recallGate, datastore.createdAt.milliseconds,
+                    datastore.name, position, key.name, key.dim, key.metric.rawValue, key.encoder?.model,
+                    key.encoder?.revision, key.encoder?.preprocessing, key.encoder?.endpoint, key.kind.rawValue,
+                    try key.pruning.map(Self.json),
                 ])
-            for (position, key) in datastore.keys.enumerated() {
-                try database.execute(
-                    sql: """
-                        INSERT INTO keys (datastore, position, name, dim, metric, encoder_model, encoder_revision,
-                            encoder_preprocessing, encoder_endpoint, kind, pruning)
-                        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                        """,
-                    arguments: [
-                        datastore.name, position, key.name, key.dim, key.metric.rawValue, key.encoder?.model,
-                        key.encoder?.revision, key.encoder?.preprocessing, key.encoder?.endpoint, key.kind.rawValue,
-                        try key.pruning.map(Self.json),
-                    ])
-            }
         }
     }
 
@@ -99,6 +103,11 @@ extension Catalog {
                 arguments: [
                     change.description, change.licence, try change.plan.map(Self.json), change.recallGate, name,
                 ])
+            if let retention = change.retention {
+                try database.execute(
+                    sql: "UPDATE datastores SET keep_last = ?, keep_days = ? WHERE name = ?",
+                    arguments: [retention.keepLast, retention.keepDays, name])
+            }
             return try Self.existingDatastore(name, database)
         }
     }
@@ -142,6 +151,7 @@ extension Catalog {
             }
             let last = try Self.nextVersionNumber(of: name, database) - 1
             try database.execute(sql: "DELETE FROM idempotency_keys WHERE datastore = ?", arguments: [name])
+            try database.execute(sql: "DELETE FROM removals WHERE datastore = ?", arguments: [name])
             try database.execute(sql: "DELETE FROM datastores WHERE name = ?", arguments: [name])
             try database.execute(
                 sql: "INSERT OR REPLACE INTO deletions (datastore, last_version) VALUES (?, ?)",
@@ -188,9 +198,11 @@ extension Catalog {
                         endpoint: key["encoder_endpoint"])
                 })
         }
-        return DatastoreRecord(
+        var record = DatastoreRecord(
             name: row["name"], kind: DatastoreKind(rawValue: row["kind"]) ?? .captions, keys: keys,
             description: row["description"], licence: row["licence"], plan: decoded(row["plan"]) ?? .exact,
             recallGate: row["recall_gate"], createdAt: Date(milliseconds: row["created_at"]))
+        record.retention = Retention(keepLast: row["keep_last"], keepDays: row["keep_days"])
+        return record
     }
 }

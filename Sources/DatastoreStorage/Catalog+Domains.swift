@@ -14,13 +14,13 @@ package enum DomainPrecondition: Sendable, Hashable {
 extension Catalog {
     /// The versions that a request binds, `latest` made a number.
     ///
-    /// - Throws: `unknown_datastore`, `unknown_version`, `no_version`.
+    /// - Throws: `unknown_datastore`, `unknown_version`, `version_removed`, `unknown_tag`, `no_version`.
     package func resolve(_ datastores: [DatastoreBinding]) throws -> [BoundDatastore] {
         try pool.read { database in
             try datastores.map { binding in
                 _ = try Self.existingDatastore(binding.name, database)
-                if let number = binding.version {
-                    _ = try Self.version(VersionID(datastore: binding.name, number: number), database)
+                if let reference = binding.version.map(String.init) ?? binding.tag {
+                    let number = try Self.version(reference, of: binding.name, database).id.number
                     return BoundDatastore(
                         name: binding.name, version: number, followsLatest: false, limit: binding.limit,
                         weight: binding.weight)

@@ -8,12 +8,15 @@ extension Catalog {
 
     /// Records a new job, queued; or finds the one that was made with the same idempotency key.
     ///
+    /// - Parameter creating: the datastore that is made with the job, in one transaction.
     /// - Returns: the job; its id is `id` when it is new.
-    /// - Throws: `unknown_datastore`, `idempotency_conflict`.
+    /// - Throws: `unknown_datastore`, `idempotency_conflict`; `datastore_exists`, `datastore_busy` for `creating`.
     package func createJob(
-        id: String, datastore: String, request: JobRequest, submission: Submission = Submission(), at now: Date
+        id: String, datastore: String, request: JobRequest, submission: Submission = Submission(),
+        creating: DatastoreRecord? = nil, at now: Date
     ) throws -> JobInfo {
         try pool.write { database in
+            if let creating { try Self.insert(creating, database) }
             _ = try Self.existingDatastore(datastore, database)
             if let key = submission.idempotency, let job = try Self.job(of: key, datastore, id, now, database) {
                 return job
@@ -130,6 +133,13 @@ extension Catalog {
         }
     }
 
+    package func update(job id: String, report: VerifyReport) throws {
+        try pool.write { database in
+            try database.execute(
+                sql: "UPDATE jobs SET verify_report = ? WHERE id = ?", arguments: [try Self.json(report), id])
+        }
+    }
+
     /// Records how far a dump is, where it goes on after a restart.
     package func update(job id: String, position: DumpPosition, progress: JobProgress?) throws {
         try pool.write { database in
@@ -174,16 +184,22 @@ extension Catalog {
     }
 
     /// Ends a job; a job that has ended stays as it is.
-    package func finish(job id: String, state: JobState, error: JobFailure?, at now: Date) throws {
+    ///
+    /// - Parameter version: the one it stands for, where it did not publish one itself.
+    package func finish(
+        job id: String, state: JobState, error: JobFailure?, version: Int? = nil, at now: Date
+    ) throws {
         try pool.write { database in
             try database.execute(
                 sql: """
                     UPDATE jobs SET state = ?, phase = CASE WHEN ? = 'succeeded' THEN 'done' ELSE phase END,
-                        progress = NULL,
+                        progress = NULL, version = coalesce(?, version),
                         error_code = ?, error_detail = ?, finished_at = ?
                     WHERE id = ? AND state IN ('queued', 'running')
                     """,
-                arguments: [state.rawValue, state.rawValue, error?.code, error?.detail, now.milliseconds, id])
+                arguments: [
+                    state.rawValue, state.rawValue, version, error?.code, error?.detail, now.milliseconds, id,
+                ])
         }
     }
 
@@ -262,6 +278,7 @@ extension Catalog {
             createdAt: Date(milliseconds: row["created_at"]),
             startedAt: (row["started_at"] as Int64?).map(Date.init(milliseconds:)),
             finishedAt: (row["finished_at"] as Int64?).map(Date.init(milliseconds:)), domain: row["domain"],
-            filterReport: decoded(row["filter_report"]), dumpReport: decoded(row["dump_report"]))
+            filterReport: decoded(row["filter_report"]), dumpReport: decoded(row["dump_report"]),
+            verifyReport: decoded(row["verify_report"]))
     }
 }

@@ -14,6 +14,8 @@ package struct VersionRecord: Sendable, Hashable {
     package var pendingThrough: Int64
     package var jobID: String?
     package var createdAt: Date
+    /// Its names, in their order.
+    package var tags: [String] = []
 
     package init(
         id: VersionID, entries: Int, bytes: Int64, manifestSHA256: String, pendingThrough: Int64, jobID: String?,
@@ -39,11 +41,13 @@ package struct VersionRecord: Sendable, Hashable {
         pendingThrough = row["pending_through"]
         jobID = row["job_id"]
         createdAt = Date(milliseconds: row["created_at"])
+        tags = (row["tags"] as String?)?.split(separator: " ").map(String.init) ?? []
     }
 }
 
 extension Catalog {
-    /// Names a version, moves the domains that follow the latest of its datastore, and ends its job: one transaction.
+    /// Names a version, moves the domains that follow the latest of its datastore when it is that, and ends its job: one
+    /// transaction.
     ///
     /// - Returns: the new revisions of the domains that moved.
     package func publish(_ version: VersionRecord, at now: Date) throws -> [DomainInfo] {
@@ -59,6 +63,10 @@ extension Catalog {
                     version.id.datastore, version.id.number, version.entries, version.bytes, version.manifestSHA256,
                     version.pendingThrough, version.jobID, version.createdAt.milliseconds,
                 ])
+            // A version that was removed may come back from a bundle: its files are no waste any more.
+            try database.execute(
+                sql: "DELETE FROM removals WHERE datastore = ? AND version = ?",
+                arguments: [version.id.datastore, version.id.number])
             if let job = version.jobID {
                 try database.execute(
                     sql: """
@@ -68,6 +76,8 @@ extension Catalog {
                         WHERE id = ? AND state IN ('queued', 'running')
                         """, arguments: [version.id.number, now.milliseconds, job])
             }
+            // An older one may come back beside newer ones.
+            guard try Self.latestVersion(of: version.id.datastore, database)?.id == version.id else { return [] }
             let following = try String.fetchAll(
                 database,
                 sql: """
@@ -99,7 +109,7 @@ extension Catalog {
         try pool.read { try Self.latestVersion(of: datastore, $0) }
     }
 
-    /// - Throws: `unknown_version`.
+    /// - Throws: `unknown_version`, `version_removed` when there was one.
     package func version(_ id: VersionID) throws -> VersionRecord {
         try pool.read { try Self.version(id, $0) }
     }
@@ -110,7 +120,7 @@ extension Catalog {
             _ = try Self.existingDatastore(datastore, database)
             return try Row.fetchAll(
                 database,
-                sql: "SELECT * FROM versions WHERE datastore = ? AND number < ? ORDER BY number DESC LIMIT ?",
+                sql: "\(Self.selectVersions) WHERE datastore = ? AND number < ? ORDER BY number DESC LIMIT ?",
                 arguments: [datastore, page.after.flatMap { Int($0) } ?? Int.max, page.limit]
             ).map(VersionRecord.init)
         }
@@ -148,6 +158,14 @@ extension Catalog {
         }
     }
 
+    static let selectVersions = """
+        SELECT *, (
+            SELECT group_concat(tag, ' ') FROM (
+                SELECT tag FROM tags WHERE tags.datastore = versions.datastore AND tags.version = versions.number
+                ORDER BY tag)) AS tags
+        FROM versions
+        """
+
     static func nextVersionNumber(of datastore: String, _ database: Database) throws -> Int {
         let last = try Int.fetchOne(
             database,
@@ -161,7 +179,7 @@ extension Catalog {
 
     static func latestVersion(of datastore: String, _ database: Database) throws -> VersionRecord? {
         try Row.fetchOne(
-            database, sql: "SELECT * FROM versions WHERE datastore = ? ORDER BY number DESC LIMIT 1",
+            database, sql: "\(selectVersions) WHERE datastore = ? ORDER BY number DESC LIMIT 1",
             arguments: [datastore]
         ).map(VersionRecord.init)
     }
@@ -169,9 +187,16 @@ extension Catalog {
     static func version(_ id: VersionID, _ database: Database) throws -> VersionRecord {
         guard
             let row = try Row.fetchOne(
-                database, sql: "SELECT * FROM versions WHERE datastore = ? AND number = ?",
+                database, sql: "\(selectVersions) WHERE datastore = ? AND number = ?",
                 arguments: [id.datastore, id.number])
         else {
+            if let removal = try removal(of: id, database) {
+                throw DatastoreError(
+                    .versionRemoved,
+                    "version \(id.number) of datastore \"\(id.datastore)\" was removed at "
+                        + "\(removal.at.formatted(.iso8601)): \(removal.reason); "
+                        + "`capstan versions list \(id.datastore)` shows what there is")
+            }
             throw DatastoreError(
                 .unknownVersion,
                 "datastore \"\(id.datastore)\" has no version \(id.number); "

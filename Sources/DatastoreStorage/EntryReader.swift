@@ -46,6 +46,55 @@ package final class EntryReader: Sendable {
         }
     }
 
+    /// Origin, language and source of all entries, in the order of their ids. Looks at every entry.
+    package func attributes() throws -> EntryAttributes {
+        try read { database in
+            var attributes = EntryAttributes()
+            let cursor = try Row.fetchCursor(database, sql: "SELECT origin, lang, source FROM entries ORDER BY id")
+            while let row = try cursor.next() {
+                attributes.origins.append(row[0])
+                attributes.langs.append(row[1])
+                attributes.sources.append(row[2])
+            }
+            return attributes
+        }
+    }
+
+    /// Ids of the entries whose payload has all these members with these values, ascending. Looks at every entry.
+    ///
+    /// - Parameter members: strings, numbers, booleans and nulls.
+    package func ids(payload members: [String: JSONValue]) throws -> [Int64] {
+        var conditions: [String] = []
+        var arguments: [(any DatabaseValueConvertible)?] = []
+        for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+            // Not by a path: that has no way to write every name.
+            arguments.append(name)
+            switch value {
+            case .null: conditions.append("key = ? AND type = 'null'")
+            case .bool(let value): conditions.append("key = ? AND type = '\(value)'")
+            case .integer(let value):
+                conditions.append("key = ? AND type IN ('integer', 'real') AND atom = ?")
+                arguments.append(value)
+            case .number(let value):
+                conditions.append("key = ? AND type IN ('integer', 'real') AND atom = ?")
+                arguments.append(value)
+            case .string(let value):
+                conditions.append("key = ? AND type = 'text' AND atom = ?")
+                arguments.append(value)
+            case .array, .object:
+                throw DatastoreError(.invalidValue, "\(name.prefix(80)): arrays and objects are not compared")
+            }
+        }
+        let all = conditions.map { "EXISTS (SELECT 1 FROM json_each(entries.payload) WHERE \($0))" }
+            .joined(separator: " AND ")
+        return try read { database in
+            try Int64.fetchAll(
+                database,
+                sql: "SELECT id FROM entries WHERE payload IS NOT NULL\(all.isEmpty ? "" : " AND \(all)") ORDER BY id",
+                arguments: StatementArguments(arguments))
+        }
+    }
+
     /// The entries with these external ids, by external id.
     package func entries(externalIDs: [String]) throws -> [String: Entry] {
         try read { database in

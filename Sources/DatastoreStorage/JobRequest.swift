@@ -10,12 +10,19 @@ package enum JobRequest: Codable, Sendable, Hashable {
     /// The same from files below an import root.
     case importPaths(
         rows: String, vectors: String?, keyVectors: [String: String]? = nil, options: ImportOptions)
-    /// Builds a version of what is pending; plan and gate are the datastore's where nil.
-    case build(plan: IndexPlan? = nil, recallGate: Double? = nil)
+    /// Builds a version of the newest one and what is pending; plan and gate are the datastore's where nil. `ifChanged`,
+    /// which earlier releases did not write, builds only when something is pending as it starts.
+    case build(plan: IndexPlan? = nil, recallGate: Double? = nil, ifChanged: Bool? = nil)
     /// Builds a version without the entries that a filter drops.
     case filter(FilterRequest)
     /// Answers the questions of a file; the files are in the staging folder of the job.
     case dump(domain: String, revision: Int, queries: String, ids: String, options: DumpOptions)
+
+    /// Takes in the version that a bundle holds. The file is in the staging folder of the job. `creates` when the
+    /// datastore was made for it, and goes again when nothing comes of it.
+    case restore(bundle: String, creates: Bool)
+    /// Compares a version with its manifest, and its indexes with its vectors.
+    case verify(version: Int)
 
     package var kind: JobKind {
         switch self {
@@ -23,6 +30,8 @@ package enum JobRequest: Codable, Sendable, Hashable {
         case .build: .build
         case .filter: .filter
         case .dump: .dump
+        case .restore: .restore
+        case .verify: .verify
         }
     }
 

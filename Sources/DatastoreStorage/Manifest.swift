@@ -85,7 +85,7 @@ package struct Manifest: Codable, Sendable, Hashable {
         package var lastEntryID: Int64
         package var added: Int
         package var replaced: Int
-        /// Entries that a filter left out; nil when none did.
+        /// Entries that were deleted or that a filter left out; nil when there was neither.
         package var removed: Int?
 
         package init(

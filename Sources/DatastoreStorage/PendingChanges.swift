@@ -10,9 +10,9 @@ import Synchronization
 /// A job stages its changes in batches and commits them as one; what is not committed does not count and goes with
 /// `discard`. Thread-safe; calls block.
 package final class PendingChanges: Sendable {
-    private let pool: DatabasePool
+    let pool: DatabasePool
     /// Where the files of vectors are.
-    private let folder: URL
+    let folder: URL
     private let generationNumber = Atomic<Int>(PendingChanges.nextGeneration())
     private let serial = Mutex<Void>(())
     /// Files that are open, by job.
@@ -40,7 +40,7 @@ package final class PendingChanges: Sendable {
         }
     }
 
-    private static let suffix = ".vectors"
+    static let suffix = ".vectors"
     private static let openFiles = 64
 
     private func file(ofJob job: String) -> URL { folder.appending(path: job + Self.suffix) }
@@ -79,6 +79,9 @@ package final class PendingChanges: Sendable {
                 try database.execute(
                     sql: "UPDATE sqlite_sequence SET seq = ? WHERE name = 'changes'", arguments: [sequence])
             }
+            try database.execute(
+                sql: "UPDATE counters SET value = max(value, ?) WHERE name = 'forgotten_through'",
+                arguments: [sequence])
         }
     }
 
@@ -161,11 +164,8 @@ package final class PendingChanges: Sendable {
                     sql: "UPDATE batches SET vector_bytes = ? WHERE job_id = ?",
                     arguments: [offset + Int64(bytes.count), job])
             }
-            let fresh = Int64(entries.count { $0.entry.id == 0 })
-            var nextID =
-                try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'next_entry_id'") ?? 1
-            try database.execute(
-                sql: "UPDATE counters SET value = ? WHERE name = 'next_entry_id'", arguments: [nextID + fresh])
+            let fresh = entries.count { $0.entry.id == 0 }
+            var nextID = try Self.reserveIDs(fresh, database)
             let statement = try database.cachedStatement(
                 sql: """
                     INSERT INTO changes
@@ -197,26 +197,153 @@ package final class PendingChanges: Sendable {
 
     /// Makes the batch of a job count. From here on its rows survive anything.
     ///
-    /// An external id that another batch has given an id since this one was staged keeps that id.
+    /// An external id that another batch has given an id since this one was staged keeps that id; one whose entry was
+    /// deleted since gets a new id.
     package func commit(job: String) throws {
         defer { noteChange() }
         try pool.write { database in
+            try moveBehindDeletions(job, database)
             try database.execute(
                 sql: """
-                    UPDATE changes SET entry_id = (
-                        SELECT other.entry_id FROM changes AS other JOIN batches USING (job_id)
-                        WHERE other.external_id = changes.external_id AND batches.committed = 1
-                        ORDER BY other.sequence DESC LIMIT 1)
+                    UPDATE changes SET entry_id = (\(Self.lastOfExternalID("other.entry_id")))
                     WHERE job_id = ? AND external_id IS NOT NULL AND EXISTS (
                         SELECT 1 FROM changes AS other JOIN batches USING (job_id)
                         WHERE other.external_id = changes.external_id AND batches.committed = 1
                             AND other.entry_id <> changes.entry_id)
+                        AND (\(Self.lastOfExternalID("other.deletes"))) = 0
                     """, arguments: [job])
+            let comesBetween = try Bool.fetchOne(
+                database,
+                sql: """
+                    SELECT EXISTS (
+                        SELECT 1 FROM changes CROSS JOIN batches USING (job_id)
+                        WHERE sequence > (SELECT min(sequence) FROM changes WHERE job_id = ?) AND committed = 1)
+                    """, arguments: [job])
+            if comesBetween ?? false { try Self.noteRewrite(database) }
             try database.execute(sql: "UPDATE batches SET committed = 1 WHERE job_id = ?", arguments: [job])
         }
         // Single entries are a batch each: their files are opened again when they are read.
         _ = open.withLock { $0.removeValue(forKey: job) }
     }
+
+    /// What the last committed change of a row's external id has in `column`.
+    private static func lastOfExternalID(_ column: String) -> String {
+        """
+        SELECT \(column) FROM changes AS other JOIN batches USING (job_id)
+        WHERE other.external_id = changes.external_id AND batches.committed = 1
+        ORDER BY other.sequence DESC LIMIT 1
+        """
+    }
+
+    /// An entry that was deleted after a row of the batch was staged, or while it was, does not take that row with it,
+    /// nor does it come back: the row becomes a new entry, behind the deletion.
+    private func moveBehindDeletions(_ job: String, _ database: Database) throws {
+        let sequences = try Int64.fetchAll(
+            database,
+            sql: """
+                SELECT sequence FROM changes
+                WHERE job_id = ? AND external_id IN (SELECT external_id FROM changes WHERE deletes = 1) AND EXISTS (
+                    SELECT 1 FROM changes AS other JOIN batches USING (job_id)
+                    WHERE other.external_id = changes.external_id AND batches.committed = 1 AND other.deletes = 1
+                        AND (other.sequence > changes.sequence OR other.entry_id = changes.entry_id))
+                    AND (\(Self.lastOfExternalID("other.deletes"))) = 1
+                ORDER BY sequence
+                """, arguments: [job])
+        guard !sequences.isEmpty else { return }
+        var id = try Self.reserveIDs(sequences.count, database)
+        for sequence in sequences {
+            try database.execute(
+                sql: """
+                    INSERT INTO changes (job_id, entry_id, \(EntryColumns.list), vector, half_precision, vector_offset,
+                        vector_dim, vector_layout, vector_bytes)
+                    SELECT job_id, ?, \(EntryColumns.list), vector, half_precision, vector_offset, vector_dim,
+                        vector_layout, vector_bytes
+                    FROM changes WHERE sequence = ?
+                    """, arguments: [id, sequence])
+            try database.execute(sql: "DELETE FROM changes WHERE sequence = ?", arguments: [sequence])
+            id += 1
+        }
+    }
+
+    /// Takes so many ids for new entries.
+    ///
+    /// - Returns: the first of them.
+    private static func reserveIDs(_ count: Int, _ database: Database) throws -> Int64 {
+        let first = try counter("next_entry_id", database)
+        try database.execute(
+            sql: "UPDATE counters SET value = ? WHERE name = 'next_entry_id'", arguments: [first + Int64(count)])
+        return first
+    }
+
+    private static func counter(_ name: String, _ database: Database) throws -> Int64 {
+        guard
+            let value = try Int64.fetchOne(
+                database, sql: "SELECT value FROM counters WHERE name = ?", arguments: [name])
+        else { throw DatastoreError(.storageFailed, "pending.sqlite: there is no counter \(name)") }
+        return value
+    }
+
+    private static func noteRewrite(_ database: Database) throws {
+        try database.execute(sql: "UPDATE counters SET value = value + 1 WHERE name = 'rewrites'")
+    }
+
+    // MARK: Deletions
+
+    /// What the committed changes say of an entry: whose external id it has, and whether it was deleted.
+    package struct Standing: Sendable, Hashable {
+        package let id: Int64
+        package let externalID: String?
+        package let isDeleted: Bool
+    }
+
+    /// What the last committed changes of these entries say, by id; entries without any are not there.
+    package func standings(ofIDs ids: [Int64]) throws -> [Int64: Standing] {
+        try standings("entry_id", ids)
+    }
+
+    /// What the last committed changes with these external ids say.
+    package func standings(ofExternalIDs externalIDs: [String]) throws -> [String: Standing] {
+        try standings("external_id", externalIDs)
+    }
+
+    private func standings<Key: Hashable & DatabaseValueConvertible>(
+        _ column: String, _ keys: [Key]
+    ) throws -> [Key: Standing] {
+        try pool.read { database in
+            let statement = try database.cachedStatement(
+                sql: """
+                    SELECT entry_id, external_id, deletes FROM \(Self.committed)
+                    WHERE \(column) = ? ORDER BY sequence DESC LIMIT 1
+                    """)
+            var found: [Key: Standing] = [:]
+            for key in keys {
+                found[key] = try Row.fetchOne(statement, arguments: [key]).map {
+                    Standing(id: $0[0], externalID: $0[1], isDeleted: $0[2])
+                }
+            }
+            return found
+        }
+    }
+
+    /// Keeps deletions: all of them are durable and count when this returns.
+    package func delete(_ deletions: [PendingEntry], job: String) throws {
+        precondition(deletions.allSatisfy(\.isDeletion))
+        guard !deletions.isEmpty else { return }
+        try pool.write { database in
+            try database.execute(sql: "INSERT INTO batches (job_id, committed) VALUES (?, 1)", arguments: [job])
+            let statement = try database.cachedStatement(
+                sql: """
+                    INSERT INTO changes (job_id, entry_id, external_id, text, vector, half_precision, deletes)
+                    VALUES (?, ?, ?, '', x'', 0, 1)
+                    """)
+            for deletion in deletions {
+                try statement.execute(arguments: [job, deletion.entry.id, deletion.entry.fields.externalID])
+            }
+        }
+        noteChange()
+    }
+
+    // MARK: The end of a batch
 
     /// Drops the batch of a job that did not commit; with `evenCommitted`, also one that did and is in no version.
     package func discard(job: String, evenCommitted: Bool = false) throws {
@@ -224,6 +351,7 @@ package final class PendingChanges: Sendable {
             let committed = try Bool.fetchOne(
                 database, sql: "SELECT committed FROM batches WHERE job_id = ?", arguments: [job])
             guard let committed, evenCommitted || !committed else { return false }
+            if committed { try Self.noteRewrite(database) }
             try database.execute(sql: "DELETE FROM changes WHERE job_id = ?", arguments: [job])
             try database.execute(sql: "DELETE FROM batches WHERE job_id = ?", arguments: [job])
             return true
@@ -261,7 +389,7 @@ package final class PendingChanges: Sendable {
         try pool.read { try Int64.fetchOne($0, sql: "SELECT max(sequence) FROM \(Self.committed)") ?? 0 }
     }
 
-    /// The committed changes that decide the entries with these external ids, by external id.
+    /// The committed changes that decide the entries with these external ids, by external id; deletions among them.
     package func entries(externalIDs: [String]) throws -> [String: PendingEntry] {
         try pool.read { database in
             let statement = try database.cachedStatement(
@@ -277,13 +405,25 @@ package final class PendingChanges: Sendable {
         }
     }
 
+    /// The last committed change of an entry.
+    package func entry(_ id: Int64) throws -> PendingEntry? {
+        try pool.read { database in
+            try Row.fetchOne(
+                database,
+                sql: "SELECT \(Self.columns) FROM \(Self.committed) WHERE entry_id = ? ORDER BY sequence DESC LIMIT 1",
+                arguments: [id]
+            ).map(pendingEntry)
+        }
+    }
+
     /// The layouts that the vectors of committed changes up to `sequence` have.
     package func layouts(through sequence: Int64) throws -> [PendingLayout] {
         try pool.read { database in
             try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT DISTINCT vector_layout, half_precision, vector_dim FROM \(Self.committed) WHERE sequence <= ?
+                    SELECT DISTINCT vector_layout, half_precision, vector_dim FROM \(Self.committed)
+                    WHERE sequence <= ? AND deletes = 0
                     """, arguments: [sequence]
             ).compactMap { row in
                 if let text: String = row[0] { return PendingLayout(word: text) }
@@ -292,7 +432,7 @@ package final class PendingChanges: Sendable {
         }
     }
 
-    /// The entries that committed changes up to `sequence` leave, in the order of their ids.
+    /// The last committed change up to `sequence` of each entry, in the order of their ids; deletions among them.
     package func forEachEntry(through sequence: Int64, _ body: (PendingEntry) throws -> Void) throws {
         try pool.read { database in
             let cursor = try Row.fetchCursor(
@@ -307,16 +447,47 @@ package final class PendingChanges: Sendable {
         }
     }
 
-    /// The committed changes after `sequence`, in their order.
-    package func changes(after sequence: Int64) throws -> [PendingEntry] {
+    /// Committed changes that a reader does not have yet.
+    package struct News: Sendable {
+        /// All that there are, in place of those that the reader has; otherwise they come behind those.
+        package let isWhole: Bool
+        /// In their order.
+        package let changes: [PendingEntry]
+        /// To be given when the next news are asked for.
+        package let rewrites: Int64
+        /// The last change that was forgotten because a version has it.
+        package let forgottenThrough: Int64
+    }
+
+    /// What came behind `sequence`; everything when the reader's `rewrites` is no longer the current one.
+    ///
+    /// - Parameters:
+    ///   - known: how many changes the reader has.
+    ///   - limit: changes that a reader may have.
+    /// - Throws: `too_many_pending` when there are more.
+    package func news(after sequence: Int64, rewrites: Int64?, known: Int, limit: Int) throws -> News {
         try pool.read { database in
+            let now = try Self.counter("rewrites", database)
+            let isWhole = rewrites != now
+            let after = isWhole ? 0 : sequence
+            let count =
+                (isWhole ? 0 : known)
+                + (try Int.fetchOne(
+                    database, sql: "SELECT count(*) FROM \(Self.committed) WHERE sequence > ?", arguments: [after])
+                    ?? 0)
+            guard count <= limit else {
+                throw DatastoreError(
+                    .tooManyPending, "there are \(count) pending changes, and questions can count \(limit)")
+            }
             let cursor = try Row.fetchCursor(
                 database,
                 sql: "SELECT \(Self.columns) FROM \(Self.committed) WHERE sequence > ? ORDER BY sequence",
-                arguments: [sequence])
+                arguments: [after])
             var changes: [PendingEntry] = []
             while let row = try cursor.next() { changes.append(try pendingEntry(row)) }
-            return changes
+            return News(
+                isWhole: isWhole, changes: changes, rewrites: now,
+                forgottenThrough: try Self.counter("forgotten_through", database))
         }
     }
 
@@ -336,6 +507,13 @@ package final class PendingChanges: Sendable {
 
     private func forget(through sequence: Int64) throws {
         let gone = try pool.write { database in
+            try database.execute(
+                sql: """
+                    UPDATE counters SET value = max(value, coalesce(
+                        (SELECT max(sequence) FROM \(Self.committed) WHERE sequence <= ?), 0))
+                    WHERE name = 'forgotten_through'
+                    """, arguments: [sequence])
+            try Self.noteRewrite(database)
             try database.execute(
                 sql: """
                     DELETE FROM changes WHERE sequence <= ? AND job_id IN (SELECT job_id FROM batches WHERE committed = 1)
@@ -362,9 +540,14 @@ package final class PendingChanges: Sendable {
 
     private static let columns =
         "entry_id, \(EntryColumns.list), half_precision, vector_offset, vector_dim, job_id, vector, sequence, vector_layout, "
-        + "vector_bytes"
+        + "vector_bytes, deletes"
 
     private func pendingEntry(_ row: Row) throws -> PendingEntry {
+        if row[16] as Bool {
+            var deletion = PendingEntry.deletion(of: row[0], externalID: row[1])
+            deletion.sequence = row[13]
+            return deletion
+        }
         var pending = PendingEntry(
             entry: Entry(id: row[0], fields: try EntryColumns.fields(row, offset: 1)), vectors: [])
         pending.sequence = row[13]

@@ -1,15 +1,28 @@
 package import DatastoreCore
 
-/// An entry to be put, with its original vectors in the order of the datastore's keys.
+/// An entry to be put, with its original vectors in the order of the datastore's keys, or one to be taken away.
 package struct PendingEntry: Sendable, Hashable {
+    /// Of a deletion the ids only.
     package var entry: Entry
+    /// None of a deletion.
     package var vectors: [PendingVector]
+    package private(set) var isDeletion = false
     /// Number of the change, where it was read from the pending changes.
     package var sequence: Int64 = 0
 
     package init(entry: Entry, vectors: [PendingVector]) {
         self.entry = entry
         self.vectors = vectors
+    }
+
+    /// Takes an entry away.
+    ///
+    /// - Parameter externalID: that of the entry: from here on it is free for another.
+    package static func deletion(of id: Int64, externalID: String?) -> PendingEntry {
+        var pending = PendingEntry(
+            entry: Entry(id: id, fields: EntryFields(externalID: externalID, text: "")), vectors: [])
+        pending.isDeletion = true
+        return pending
     }
 
     /// An entry of a datastore with one dense key.

@@ -5,12 +5,20 @@ package import Foundation
 package struct VersionFolder: Sendable {
     package let url: URL
     package let manifest: Manifest
+    /// Its files as they were when their bytes were compared, by name.
+    package let stamps: [String: FileStamp]
 
     /// Reads the manifest and compares every file with it. Blocks for as long as reading the files takes.
     ///
-    /// - Parameter manifestSHA256: as the catalog has it; nil when there is no catalog row to compare with yet.
+    /// - Parameters:
+    ///   - manifestSHA256: as the catalog has it; nil when there is no catalog row to compare with yet.
+    ///   - known: stamps of files whose bytes were compared before: one that has its stamp is not read again.
+    ///   - checkpoint: called before each file is read; throws to stop.
     /// - Throws: `version_damaged`, which names the file, or `newer_format`.
-    package init(verifying url: URL, id: VersionID, manifestSHA256: String?) throws {
+    package init(
+        verifying url: URL, id: VersionID, manifestSHA256: String?, known: [String: FileStamp] = [:],
+        checkpoint: () throws -> Void = {}
+    ) throws {
         self.url = url
         let manifestURL = url.appending(path: Manifest.fileName)
         guard FileManager.default.fileExists(atPath: manifestURL.path) else {
@@ -30,11 +38,17 @@ package struct VersionFolder: Sendable {
         where !manifest.files.contains(where: { $0.name == name }) {
             throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) does not list \(name)")
         }
+        var stamps: [String: FileStamp] = [:]
         for file in manifest.files {
+            try checkpoint()
             let path = url.appending(path: file.name)
             guard FileManager.default.fileExists(atPath: path.path) else {
                 throw DatastoreError(.versionDamaged, "\(id): \(file.name) is missing")
             }
+            // Taken before the bytes are read: what changes meanwhile has another one after.
+            let stamp = try FileStamp(path)
+            stamps[file.name] = stamp
+            if known[file.name] == stamp { continue }
             let found = try FileDigest.of(path)
             guard found == file else {
                 throw DatastoreError(
@@ -43,6 +57,15 @@ package struct VersionFolder: Sendable {
                         + "expected \(file.bytes) and \(file.sha256)")
             }
         }
+        self.stamps = stamps
+    }
+
+    /// A folder whose files were compared with its manifest as they were written.
+    package init(written url: URL, manifest: Manifest) throws {
+        self.url = url
+        self.manifest = manifest
+        stamps = try Dictionary(
+            uniqueKeysWithValues: manifest.files.map { ($0.name, try FileStamp(url.appending(path: $0.name))) })
     }
 
     package func path(_ file: String) -> URL { url.appending(path: file) }
@@ -62,5 +85,14 @@ package struct VersionFolder: Sendable {
         }
         try DurableFiles.sync(url)
         return (FileDigest.sha256(data), manifest.files.reduce(Int64(data.count)) { $0 + $1.bytes })
+    }
+
+    /// Makes the files of a folder that has its manifest read-only, and syncs the folder.
+    package static func protect(_ url: URL) throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: url.path) {
+            try FileManager.default.setAttributes(
+                [.posixPermissions: 0o444], ofItemAtPath: url.appending(path: name).path)
+        }
+        try DurableFiles.sync(url)
     }
 }

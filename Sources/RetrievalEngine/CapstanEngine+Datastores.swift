@@ -92,7 +92,7 @@ extension CapstanEngine {
             name: record.name, kind: record.kind, keys: record.keys, description: record.description,
             licence: record.licence, createdAt: record.createdAt, latestVersion: latest?.id.number,
             entries: latest?.entries ?? 0, pendingChanges: try waitingChanges(record.name, latest), plan: record.plan,
-            recallGate: record.recallGate)
+            recallGate: record.recallGate, retention: record.retention.keepsAll ? nil : record.retention)
     }
 
     /// Pending changes that are in no version; those of the newest may not be forgotten yet.
@@ -125,9 +125,10 @@ extension CapstanEngine {
         }
     }
 
-    private static func info(_ record: VersionRecord, files: [VersionFile]? = nil) -> VersionInfo {
+    static func info(_ record: VersionRecord, files: [VersionFile]? = nil) -> VersionInfo {
         VersionInfo(
             datastore: record.id.datastore, version: record.id.number, state: record.state, entries: record.entries,
-            bytes: record.bytes, createdAt: record.createdAt, jobID: record.jobID, detail: record.detail, files: files)
+            bytes: record.bytes, createdAt: record.createdAt, jobID: record.jobID, detail: record.detail,
+            tags: record.tags, files: files)
     }
 }

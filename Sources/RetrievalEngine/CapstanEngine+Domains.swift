@@ -23,6 +23,7 @@ extension CapstanEngine {
             throw DatastoreError.field(.invalidValue, "datastores", "got one twice, expected each once")
         }
         for binding in request.datastores { try binding.validate() }
+        try request.defaults.filter?.validate(field: "defaults.filter")
         if let template = request.defaults.template {
             try PromptTemplate(template).validate(field: "defaults.template")
         }

@@ -31,7 +31,12 @@ extension CapstanEngine {
             let request = JobRequest.dump(
                 domain: domain, revision: moment.domain.info.revision, queries: queries.lastPathComponent,
                 ids: ids.lastPathComponent, options: options)
-            return try submit(job, moment.domain.info.datastores[0].name, request, Submission(by: by))
+            return try submit(job, moment.domain.info.datastores[0].name, request, Submission(by: by)) {
+                // Once more: a version may have been removed since the look.
+                for binding in moment.domain.info.datastores {
+                    _ = try catalog.version(VersionID(datastore: binding.name, number: binding.version))
+                }
+            }
         }
     }
 
@@ -59,7 +64,7 @@ extension CapstanEngine {
             let retriever = try retriever(moment, .dense, asked)
             let query = try QueryVectors(values: vector, count: 1, field: "queries[\(number)]")
             try retriever.validate(query)
-            let answer = try retriever.answer(.dense(vector), excluding: retriever.exclusions())
+            let answer = try retriever.answer(.dense(vector), in: retriever.scope())
             if answer.shortfall != nil { position.report.short += 1 }
             var line = Data(number == 0 ? "\n".utf8 : ",\n".utf8)
             line += try WireJSON.encode(images[number])

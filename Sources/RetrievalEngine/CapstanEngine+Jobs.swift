@@ -98,32 +98,51 @@ extension CapstanEngine {
         )
     }
 
-    /// Queues the building of a version from what is pending.
+    /// Queues the building of a version from the newest one and what is pending.
     ///
-    /// - Throws: `unknown_datastore`, `nothing_to_build`, `invalid_value`.
+    /// Whether something is pending, and whether another job works on the datastore, is decided as the job is made: of two
+    /// calls at once that want both, one gets a job.
+    ///
+    /// - Throws: `unknown_datastore`, `invalid_value`, `nothing_to_build` when nothing is pending and that is wanted or
+    ///   there is no version yet, `datastore_busy`.
     package func submitBuild(
         of datastore: String, _ request: BuildVersionRequest = BuildVersionRequest(), by: String? = nil
     ) async throws -> JobInfo {
         try Self.validate(request.plan, request.recallGate)
         return try await control { [self] in
             _ = try catalog.datastore(datastore)
-            let latest = try catalog.latestVersion(of: datastore)
-            let isPlanned = latest != nil && request.plan != nil
-            guard try isPlanned || waitingChanges(datastore, latest) > 0 else {
-                throw DatastoreError(.nothingToBuild, "datastore \"\(datastore)\" has no pending changes")
+            let job = JobRequest.build(
+                plan: request.plan, recallGate: request.recallGate, ifChanged: request.ifChanged ? true : nil)
+            return try submit(Self.newJobID(), datastore, job, Submission(by: by)) {
+                if request.ifIdle { try refuseWhileBusy(datastore) }
+                let latest = try catalog.latestVersion(of: datastore)
+                let isChanged = try waitingChanges(datastore, latest) > 0
+                guard isChanged || !request.ifChanged && latest != nil else {
+                    throw DatastoreError(.nothingToBuild, "datastore \"\(datastore)\" has no pending changes")
+                }
             }
-            return try submit(
-                Self.newJobID(), datastore, .build(plan: request.plan, recallGate: request.recallGate),
-                Submission(by: by))
         }
     }
 
+    private func refuseWhileBusy(_ datastore: String) throws {
+        let jobs = try catalog.unfinishedJobs().filter { $0.datastore == datastore && !$0.kind.runsBeside }
+        guard let job = jobs.first else { return }
+        let others = jobs.count > 1 ? ", and \(jobs.count - 1) more wait" : ""
+        throw DatastoreError(
+            .datastoreBusy,
+            "job \"\(job.id)\" (\(job.kind.rawValue)) is \(job.state.rawValue) on datastore \"\(datastore)\"\(others); "
+                + "ask again when it has ended")
+    }
+
+    /// - Parameter check: called as the job is made, while no other can be; throws to refuse it.
     func submit(
-        _ id: String, _ datastore: String, _ request: JobRequest, _ submission: Submission
+        _ id: String, _ datastore: String, _ request: JobRequest, _ submission: Submission,
+        check: () throws -> Void = {}
     ) throws -> JobInfo {
         // Queued in the order of their numbers, in which they go on after a restart: a job that has read a part must not
         // be overtaken by one that came after it.
         try submitting.withLock { _ in
+            try check()
             let info = try catalog.createJob(
                 id: id, datastore: datastore, request: request, submission: submission, at: Date())
             if info.id == id { jobs.submit(JobQueue.Job(id: id, datastore: datastore, kind: info.kind)) }
@@ -176,13 +195,19 @@ extension CapstanEngine {
     func perform(_ job: JobQueue.Job) async {
         await runJob { [self] in
             let started = ContinuousClock.now
-            defer { cancelled.withLock { _ = $0.remove(job.id) } }
+            defer {
+                cancelled.withLock { _ = $0.remove(job.id) }
+                removeWhatFailed(job)
+            }
             do {
                 let now = try catalog.job(job.id)
                 guard !now.state.isFinal else { return }
                 if now.cancelRequested { return drop(job.id, of: job.datastore) }
-                try perform(catalog.request(ofJob: job.id), of: job)
+                let request = try catalog.request(ofJob: job.id)
+                try perform(request, of: job)
                 try? DurableFiles.remove(directory.staging(job: job.id))
+                // Who brings a version back wants it, and has not bound or tagged it yet.
+                if request.kind != .restore, try catalog.job(job.id).version != nil { applyRetention(job.datastore) }
                 logger.info(
                     "job ended",
                     metadata: [
@@ -210,6 +235,14 @@ extension CapstanEngine {
                     ])
             }
         }
+    }
+
+    /// Removes the datastore that was made for a job which came to nothing.
+    private func removeWhatFailed(_ job: JobQueue.Job) {
+        guard let ended = try? catalog.job(job.id), ended.state == .failed || ended.state == .cancelled,
+            case .restore(bundle: _, creates: true)? = try? catalog.request(ofJob: job.id)
+        else { return }
+        removeUnused(job.datastore)
     }
 
     /// Ends a job that was asked to stop; nothing of it is kept.
@@ -242,13 +275,16 @@ extension CapstanEngine {
             // Once more: links and roots may be others than when the job was submitted.
             let (rows, vectors, others) = try resolve(rows, vectors, others ?? [:])
             try performImport(job, rows: rows, vectors: Self.byKey(vectors, others), options: options)
-        case .build(let plan, let gate): try build(job, plan: plan, recallGate: gate)
+        case .build(let plan, let gate, let ifChanged):
+            try build(job, plan: plan, recallGate: gate, ifChanged: ifChanged ?? false)
         case .filter(let filter): try performFilter(job, filter)
+        case .verify(let version): try performVerification(job, version: version)
         case .dump(let domain, let revision, let queries, let ids, let options):
             let folder = directory.staging(job: job.id)
             try performDump(
                 job, domain: domain, revision: revision, queries: folder.appending(path: queries),
                 ids: folder.appending(path: ids), options: options)
+        case .restore(let bundle, _): try performRestore(job, bundle: bundle)
         }
     }
 
@@ -272,7 +308,7 @@ extension CapstanEngine {
             try catalog.finish(job: job.id, state: .succeeded, error: nil, at: Date())
             return
         }
-        try build(job)
+        try build(job, ifChanged: true)
     }
 
     private func readRows(
@@ -372,13 +408,17 @@ extension CapstanEngine {
         }
     }
 
-    private func build(_ job: JobQueue.Job, plan: IndexPlan? = nil, recallGate: Double? = nil) throws {
-        let pending = try pendingChanges(job.datastore)
-        guard try pending.lastSequence() > 0 || plan != nil else {
+    private func build(
+        _ job: JobQueue.Job, plan: IndexPlan? = nil, recallGate: Double? = nil, ifChanged: Bool
+    ) throws {
+        let latest = try catalog.latestVersion(of: job.datastore)
+        let isChanged = try waitingChanges(job.datastore, latest) > 0
+        // A job before this one may have built what was pending when it was asked for.
+        guard isChanged || !ifChanged && latest != nil else {
             try catalog.finish(job: job.id, state: .succeeded, error: nil, at: Date())
             return
         }
-        try build(job, pending, plan: plan, recallGate: recallGate)
+        try build(job, pendingChanges(job.datastore), plan: plan, recallGate: recallGate)
     }
 
     /// Builds and publishes a version of the newest one and what is pending.
@@ -398,7 +438,12 @@ extension CapstanEngine {
         try DurableFiles.remove(directory.version(builder.id))
         let manifest = try builder.build()
         guard manifest.entries > 0 else {
-            throw DatastoreError(.noRowsAccepted, "the version would have no entry; the datastore stays as it is")
+            throw DatastoreError(
+                .noRowsAccepted,
+                "the version would have no entry: "
+                    + (keeps == nil ? "all are deleted" : "the filter and deletions leave none")
+                    + "; the newest version stays as it is, and what is pending stays pending. Add entries and build "
+                    + "again, or delete the datastore")
         }
         try beforePublishing()
         try catalog.start(job: job.id, phase: .publishing, at: Date())
@@ -438,15 +483,22 @@ extension CapstanEngine {
     }
 
     /// Names a placed version in the catalog and moves the domains that follow it.
-    private func publish(_ record: VersionRecord, _ publisher: VersionPublisher) throws {
+    ///
+    /// - Parameter checked: its folder, when its files were compared with the manifest already.
+    func publish(_ record: VersionRecord, _ publisher: VersionPublisher, _ checked: VersionFolder? = nil) throws {
         do {
             // Opened before it exists for anyone: what cannot be opened is not published.
-            let version = try OpenVersion(
-                VersionFolder(
-                    verifying: directory.version(record.id), id: record.id, manifestSHA256: record.manifestSHA256))
+            let folder =
+                try checked
+                ?? VersionFolder(
+                    verifying: directory.version(record.id), id: record.id, manifestSHA256: record.manifestSHA256)
+            let version = try OpenVersion(folder)
+            verified.withLock { $0[record.id] = folder.stamps }
             let moved = try changes.withLock { _ in
                 let moved = try catalog.publish(record, at: Date())
                 publisher.onStep(.cataloged)
+                // Another one of this number may have been removed while somebody held it.
+                cache.drop(record.id)
                 cache.insert(version)
                 let domains = moved.map(open)
                 swap { snapshot in

@@ -10,6 +10,7 @@ extension CapstanEngine {
         try await control { [self] in
             setReadiness(.loading, "reconciling the catalog with the files")
             try finishDeletions()
+            try finishRemovals()
             try recheckDamaged()
             for datastore in try catalog.datastores(PageRequest(limit: -1)) {
                 do {
@@ -144,9 +145,10 @@ extension CapstanEngine {
             })
     }
 
-    /// A version that is open, or opened now after its checksums are compared.
+    /// A version that is open, or opened now after its checksums are compared: those of all its files the first time,
+    /// later those of files that were touched since.
     ///
-    /// - Throws: `unknown_version`, `version_damaged`, `newer_format`.
+    /// - Throws: `unknown_version`, `version_removed`, `version_damaged`, `newer_format`.
     func open(_ id: VersionID) throws -> OpenVersion {
         let record = try catalog.version(id)
         let id = record.id
@@ -156,8 +158,11 @@ extension CapstanEngine {
         return try cache.version(id) {
             do {
                 let folder = try VersionFolder(
-                    verifying: directory.version(id), id: id, manifestSHA256: record.manifestSHA256)
-                return try OpenVersion(folder)
+                    verifying: directory.version(id), id: id, manifestSHA256: record.manifestSHA256,
+                    known: verified.withLock { $0[id] ?? [:] })
+                let version = try OpenVersion(folder)
+                verified.withLock { $0[id] = folder.stamps }
+                return version
             } catch let error as DatastoreError where error.code == .versionDamaged {
                 try catalog.markDamaged(id, detail: error.detail)
                 logger.error("a version is damaged", metadata: ["version": "\(id)", "detail": "\(error.detail)"])

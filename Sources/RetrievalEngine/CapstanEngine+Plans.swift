@@ -2,6 +2,7 @@ package import DatastoreCore
 import DatastoreImport
 import DatastoreStorage
 package import Foundation
+import Logging
 import VectorIndex
 
 /// How versions are searched: plans, and the questions that recall is measured with.
@@ -31,10 +32,20 @@ extension CapstanEngine {
     private func recallQuestions(_ spec: KeySpec, of datastore: String) throws -> RecallQuestions? {
         if let given = try questions(spec, of: datastore, .given) { return given }
         try recorded.save(to: directory)
-        guard let asked = try questions(spec, of: datastore, .recorded), asked.count >= Self.fewestRecorded else {
+        do {
+            guard let asked = try questions(spec, of: datastore, .recorded), asked.count >= Self.fewestRecorded else {
+                return nil
+            }
+            return asked
+        } catch {
+            // A sample is no reason to have no version.
+            logger.warning(
+                "recorded questions could not be read, and are gone",
+                metadata: ["datastore": "\(datastore)", "key": "\(spec.name)", "error": "\(error)"])
+            recorded.forget(datastore: datastore)
+            try DurableFiles.remove(directory.questions(ofKey: spec.name, datastore: datastore, .recorded))
             return nil
         }
-        return asked
     }
 
     /// Fewer recorded questions say little: one that misses would be two hundredths.
@@ -147,7 +158,7 @@ extension CapstanEngine {
             }
             let wanted = plan ?? record.plan
             var choice = (plan: wanted, reason: "asked for")
-            if wanted.method == .auto { choice = planner.choice(for: wanted) }
+            if wanted.method == .auto { choice = planner.choices(for: wanted)[0] }
             if count < choice.plan.minimumRows {
                 choice = (
                     .exact,

@@ -61,7 +61,7 @@ extension CapstanEngine {
         let retriever = try retriever(moment, .dense, options)
         try retriever.validate(vector)
         record(vector, retriever)
-        return try await search { try retriever.answer(.dense(vector.values), excluding: retriever.exclusions()) }
+        return try await search { try retriever.answer(.dense(vector.values), in: retriever.scope()) }
     }
 
     private static let mergesSeveral = DatastoreError.field(
@@ -72,13 +72,13 @@ extension CapstanEngine {
         _ probe: Probe, _ retriever: Retriever, _ question: QueryRequest,
         leavingOut entry: (binding: Int, id: Int64)? = nil
     ) async throws -> QueryAnswer {
-        let excluding: @Sendable () throws -> [Set<Int64>] = {
-            var excluded = try retriever.exclusions()
-            if let entry { excluded[entry.binding].insert(entry.id) }
-            return excluded
+        let scope: @Sendable () throws -> Retriever.Scope = {
+            var scope = try retriever.scope()
+            if let entry { scope.excluded[entry.binding].insert(entry.id) }
+            return scope
         }
         guard let rerank = question.options.rerank else {
-            return try await search { try retriever.answer(probe, excluding: excluding()) }
+            return try await search { try retriever.answer(probe, in: scope()) }
         }
         let client = try reranker(rerank.reranker)
         guard let text = rerank.query ?? question.query.text else {
@@ -86,7 +86,7 @@ extension CapstanEngine {
                 .missingField, "rerank.query", "expected what the reranker compares texts with; the question is no text"
             )
         }
-        let first = try await search { try retriever.firstStage(probe, excluding: excluding()) }
+        let first = try await search { try retriever.firstStage(probe, in: scope()) }
         let (ranking, notes) = await reranked(first, text, client, fetch: rerank.fetch)
         return try await search { try retriever.finish(ranking, probe, notes: notes) }
     }
@@ -144,12 +144,12 @@ extension CapstanEngine {
         record(vectors, retriever)
         try checkSize(Array(repeating: retriever.k, count: vectors.count))
         let dim = vectors.dim
-        let excluded = try await search { try retriever.exclusions() }
+        let scope = try await search { try retriever.scope() }
         return try await batch(moment.domain, count: vectors.count) { [self] index in
             try await search {
                 QueryBatchItem(
                     try retriever.answer(
-                        .dense(Array(vectors.values[index * dim..<(index + 1) * dim])), excluding: excluded))
+                        .dense(Array(vectors.values[index * dim..<(index + 1) * dim])), in: scope))
             }
         }
     }
@@ -173,7 +173,7 @@ extension CapstanEngine {
         try retriever.validate(vectors)
         record(vectors, retriever)
         try checkSize(Array(repeating: merge.perVector, count: vectors.count))
-        return try await search { try retriever.merged(vectors, merge, excluding: retriever.exclusions()) }
+        return try await search { try retriever.merged(vectors, merge, in: retriever.scope()) }
     }
 
     /// Answers several questions, in order, all from one revision, each with its own result or error.

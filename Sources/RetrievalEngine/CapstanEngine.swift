@@ -21,8 +21,19 @@ package final class CapstanEngine: Service {
     let changes = Mutex<Void>(())
     /// Held while a job is made and queued.
     let submitting = Mutex<Void>(())
+    /// Held while versions and files that nothing needs are removed.
+    let collecting = Mutex<Void>(())
+    /// Files of versions whose bytes were compared with their checksums since the start: opening a version once more, for
+    /// a rollback, does not read them all again.
+    let verified = Mutex<[VersionID: [String: FileStamp]]>([:])
     /// Running jobs that were asked to stop.
     let cancelled = Mutex<Set<String>>([])
+
+    /// Backups that are being fetched, by id.
+    let backups = Mutex<[String: BackupSession.Open]>([:])
+    let bundleSizes = BundleSizes()
+    /// Versions on their way out, and copies for backups.
+    let transferPool: BlockingPool
 
     private let lock: DirectoryLock
     private let snapshot = Mutex(Snapshot())
@@ -32,10 +43,13 @@ package final class CapstanEngine: Service {
     private let jobPool: BlockingPool
     /// Single changes: they may wait for an encoder.
     private let changePool: BlockingPool
+    /// Comparisons of versions: they read much.
+    private let inspectionPool: BlockingPool
     private let pending = Mutex<[String: PendingChanges]>([:])
     /// What was pending when a question last asked, by datastore.
-    let pendingViews = Mutex<[String: PendingView]>([:])
-    let loadingViews = Mutex<Void>(())
+    let pendingViews = Mutex<[String: PendingViewBox]>([:])
+    /// Datastores of whose many pending changes the log has been told.
+    let warnedDatastores = Mutex<Set<String>>([])
     /// What was asked, to measure recall with.
     let recorded: RecordedQuestions
     /// Encoders of rows, and of questions, by name.
@@ -75,6 +89,8 @@ package final class CapstanEngine: Service {
             name: "search", threads: configuration.searchThreads, queueLimit: configuration.searchQueueLimit)
         controlPool = BlockingPool(name: "control", threads: 4, queueLimit: 256)
         changePool = BlockingPool(name: "change", threads: 2, queueLimit: 256)
+        transferPool = BlockingPool(name: "transfer", threads: 2, queueLimit: 256)
+        inspectionPool = BlockingPool(name: "inspection", threads: 1, queueLimit: 16)
         jobPool = BlockingPool(name: "job", threads: 2, queueLimit: Int.max / 2)
     }
 
@@ -89,7 +105,11 @@ package final class CapstanEngine: Service {
         endLoading()
         await withTaskCancellationHandler {
             await withGracefulShutdownHandler {
-                await jobs.run { [self] job in await perform(job) }
+                await withTaskGroup(of: Void.self) { [self] group in
+                    group.addTask { await self.sweepBackups() }
+                    await jobs.run { [self] job in await perform(job) }
+                    group.cancelAll()
+                }
             } onGracefulShutdown: { [self] in
                 stop(within: configuration.shutdownGrace)
             }
@@ -140,13 +160,44 @@ package final class CapstanEngine: Service {
     package func status() async throws -> ServiceStatus {
         let (readiness, recovery) = state.withLock { ($0.readiness, $0.recovery) }
         return try await control { [self] in
-            ServiceStatus(
+            let datastores = try states()
+            return ServiceStatus(
                 release: Release.version, readiness: readiness, startedAt: startedAt,
                 pid: Int(ProcessInfo.processInfo.processIdentifier), dataDirectory: directory.root.path,
                 searchThreads: searchPool.threads, searchesInFlight: searchPool.inFlight,
-                datastores: try catalog.datastores(PageRequest(limit: -1)).count,
+                datastores: datastores.count,
                 domains: currentSnapshot.domains.count, openVersions: cache.openCount, jobsRunning: jobs.runningCount,
+                pendingLimit: configuration.maximumPending,
+                pending: datastores.filter { $0.pending > 0 }.map {
+                    PendingStatus(
+                        datastore: $0.name, changes: $0.pending, warning: warn($0.name, pending: $0.pending))
+                },
                 damagedVersions: try catalog.damagedVersions().map(\.description), recovery: recovery)
+        }
+    }
+
+    /// What there is of each datastore.
+    private func states() throws -> [DatastoreState] {
+        try catalog.datastores(PageRequest(limit: -1)).compactMap { record in
+            do {
+                let latest = try catalog.latestVersion(of: record.name)
+                return DatastoreState(
+                    name: record.name, latestVersion: latest?.id.number, entries: latest?.entries ?? 0,
+                    pending: try waitingChanges(record.name, latest))
+            } catch let error as DatastoreError where error.code == .unknownDatastore {
+                return nil  // deleted since
+            }
+        }
+    }
+
+    /// What is counted for those who watch the daemon.
+    package func measurements() async throws -> Measurements {
+        try await control { [self] in
+            Measurements(
+                startedAt: startedAt, isReady: readiness.status == .ready, datastores: try states(),
+                pendingLimit: configuration.maximumPending, domains: currentSnapshot.domains.values.map(\.info),
+                searchesInFlight: searchPool.inFlight, jobsRunning: jobs.runningCount,
+                damagedVersions: try catalog.damagedVersions().count)
         }
     }
 
@@ -187,8 +238,24 @@ package final class CapstanEngine: Service {
         try await changePool.run { [self] in try explaining(body) }
     }
 
+    /// Runs what reads whole versions for a client that waits, at the priority of jobs.
+    func inspecting<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await inspectionPool.run { [self] in
+            Self.yieldToQuestions()
+            return try explaining(body)
+        }
+    }
+
     func search<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await searchPool.run { [self] in try explaining(body) }
+    }
+
+    /// Reads and copies whole files.
+    func transferring<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await transferPool.run { [self] in
+            Self.yieldToQuestions()
+            return try explaining(body)
+        }
     }
 
     private func explaining<Value>(_ body: () throws -> Value) throws -> Value {
@@ -207,13 +274,17 @@ package final class CapstanEngine: Service {
     func runJob(_ body: @escaping @Sendable () -> Void) async {
         do {
             try await jobPool.run {
-                // On Linux this is of the calling thread alone: questions go before imports and builds.
-                setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.jobNiceness)
+                Self.yieldToQuestions()
                 body()
             }
         } catch {
             logger.error("a job was not run", metadata: ["error": "\(error)"])
         }
+    }
+
+    /// Lets questions go before what this thread does, imports and builds: on Linux this is of the calling thread alone.
+    static func yieldToQuestions() {
+        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, jobNiceness)
     }
 
     private static let jobNiceness: Int32 = 10
@@ -268,8 +339,8 @@ package final class CapstanEngine: Service {
     /// - Throws: `unknown_datastore`; a datastore that is deleted does not get its files back.
     func pendingChanges(_ datastore: String) throws -> PendingChanges {
         try pending.withLock { open in
-            _ = try catalog.datastore(datastore)
             if let changes = open[datastore] { return changes }
+            _ = try catalog.datastore(datastore)
             try directory.create(datastore: datastore)
             let changes = try PendingChanges(directory.pending(datastore))
             if let latest = try catalog.latestVersion(of: datastore), let lineage = try? manifest(latest.id).lineage {
@@ -307,6 +378,11 @@ package final class CapstanEngine: Service {
         if cancelled.withLock({ $0.contains(job) }) {
             throw DatastoreError(.cancelled, "job \"\(job)\" was asked to stop")
         }
+        try checkGrace()
+    }
+
+    /// - Throws: `CancellationError` when the daemon is stopping and what runs has had its grace.
+    func checkGrace() throws {
         if let deadline = stopDeadline.withLock({ $0 }), ContinuousClock.now >= deadline { throw CancellationError() }
     }
 
@@ -315,6 +391,8 @@ package final class CapstanEngine: Service {
         try await controlPool.shutdown()
         try await changePool.shutdown()
         try await jobPool.shutdown()
+        try await transferPool.shutdown()
+        try await inspectionPool.shutdown()
         for encoder in encoders.values {
             await encoder.rows.shutdown()
             await encoder.questions.shutdown()

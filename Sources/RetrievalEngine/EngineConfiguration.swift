@@ -21,6 +21,10 @@ package struct EngineConfiguration: Sendable {
     package var recordedQuestions = 512
     /// Candidates of one request for scores.
     package var maximumCandidates = 512
+    /// Bytes that the files of a bundle may have.
+    package var maximumBundleBytes: Int64 = 1 << 40
+    /// Pending changes of a datastore that questions may count; a warning is given from half of it on.
+    package var maximumPending: Int
     package var maximumK: Int
     /// Vectors or questions in one request.
     package var maximumBatch: Int
@@ -33,7 +37,8 @@ package struct EngineConfiguration: Sendable {
         dataDirectory: URL, importRoots: [URL] = [], encoders: [EncoderEndpoint] = [],
         rerankers: [RerankerEndpoint] = [], indexReader: URL? = nil, searchThreads: Int = 2,
         searchQueueLimit: Int = 256,
-        maximumK: Int = 1000, maximumBatch: Int = 1024, shutdownGrace: Duration = .seconds(20),
+        maximumPending: Int = 50_000, maximumK: Int = 1000, maximumBatch: Int = 1024,
+        shutdownGrace: Duration = .seconds(20),
         onPublishStep: @escaping @Sendable (PublishStep) -> Void = { _ in }
     ) {
         self.dataDirectory = dataDirectory
@@ -43,6 +48,7 @@ package struct EngineConfiguration: Sendable {
         self.indexReader = indexReader
         self.searchThreads = searchThreads
         self.searchQueueLimit = searchQueueLimit
+        self.maximumPending = maximumPending
         self.maximumK = maximumK
         self.maximumBatch = maximumBatch
         self.shutdownGrace = shutdownGrace

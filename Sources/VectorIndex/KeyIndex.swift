@@ -155,7 +155,7 @@ package struct KeyQuery: Sendable {
     let forIndex: [Float]
     /// Euclidean norm of the original.
     let norm: Double
-    private let metric: Metric
+    let metric: Metric
 
     package init(_ vector: ArraySlice<Float>, metric: Metric) {
         self.metric = metric

@@ -22,6 +22,13 @@ package struct RowSet: Sendable {
         self.count = count
     }
 
+    /// The given rows; those outside are left out.
+    package init(capacity: Int, rows: some Sequence<Int>) {
+        var words = [UInt64](repeating: 0, count: (capacity + 63) / 64)
+        for row in rows where row >= 0 && row < capacity { words[row >> 6] |= 1 << UInt64(row & 63) }
+        self.init(words: words, capacity: capacity)
+    }
+
     private init(words: [UInt64], capacity: Int) {
         self.words = words
         self.capacity = capacity
@@ -35,16 +42,5 @@ package struct RowSet: Sendable {
     /// The rows that are in both.
     package func intersection(_ other: RowSet) -> RowSet {
         RowSet(words: zip(words, other.words).map { $0 & $1 }, capacity: min(capacity, other.capacity))
-    }
-
-    /// Calls `body` with each row of the set, ascending.
-    package func forEach(_ body: (Int) throws -> Void) rethrows {
-        for (index, word) in words.enumerated() {
-            var rest = word
-            while rest != 0 {
-                try body(index * 64 + rest.trailingZeroBitCount)
-                rest &= rest - 1
-            }
-        }
     }
 }

@@ -114,6 +114,16 @@ package final class VectorFile: Sendable {
         }
     }
 
+    /// Whether a row is, bit by bit where both files have one precision, a row of another file.
+    package func holds(_ row: Int, sameAs other: Int, of file: VectorFile) -> Bool {
+        precondition((0..<count).contains(row) && (0..<file.count).contains(other))
+        guard dim == file.dim else { return false }
+        guard element == file.element, let one = address(ofRow: row), let two = file.address(ofRow: other) else {
+            return vector(row: row) == file.vector(row: other)
+        }
+        return memcmp(one, two, dim * element.size) == 0
+    }
+
     /// The dot product of `query` and a row, and the row's sum of squares, in double.
     func dot(_ query: UnsafePointer<Float>, row: Int) -> (dot: Double, squares: Double) {
         var dot = 0.0

@@ -48,16 +48,20 @@ struct CommandFailure {
             "is it capstand that answers at \(daemonURL)?"
         case ErrorCode.unknownDatastore.rawValue: "those there are: capstan datastore list"
         case ErrorCode.unknownDomain.rawValue: "those there are: capstan domain list"
-        case ErrorCode.unknownVersion.rawValue: "those there are: capstan versions list NAME"
+        case ErrorCode.unknownVersion.rawValue, ErrorCode.versionRemoved.rawValue, ErrorCode.unknownTag.rawValue:
+            "those there are: capstan versions list NAME"
         case ErrorCode.unknownRevision.rawValue: "those there are: capstan domain revisions DOMAIN"
         case ErrorCode.unknownJob.rawValue: "those there are: capstan jobs list"
         case ErrorCode.noVersion.rawValue: "import rows first: capstan import NAME ROWS"
         case ErrorCode.revisionConflict.rawValue: "see what it is now: capstan domain show DOMAIN"
         case ErrorCode.datastoreInUse.rawValue: "see which domains use it: capstan domain list"
+        case ErrorCode.tagExists.rawValue: "take it from there with --move"
         case ErrorCode.datastoreBusy.rawValue: "see its jobs: capstan jobs list"
         case ErrorCode.importByPathDisabled.rawValue:
             "leave out --server-paths, or start capstand with --import-root DIR"
         case ErrorCode.notReady.rawValue: "try again in a moment; capstan status says how far it is"
+        case ErrorCode.versionExists.rawValue: "see it: capstan versions show NAME@VERSION"
+        case ErrorCode.changesPending.rawValue: "make a version of them: capstan reindex NAME"
         case ErrorCode.overloaded.rawValue: "try again in a moment"
         default: nil
         }

@@ -22,8 +22,10 @@ struct Connection: ParsableArguments {
         url ?? ProcessInfo.processInfo.environment["CAPSTAN_URL"] ?? "http://127.0.0.1:7411"
     }
 
-    func client() throws -> CaptionerClient {
+    /// - Parameter isPatient: whether the answer may take minutes to begin, as one does for which files are read first.
+    func client(isPatient: Bool = false) throws -> CaptionerClient {
         var configuration = CaptionerClient.Configuration()
+        if isPatient { configuration.timeout = .seconds(600) }
         configuration.userAgent = "capstan/\(Release.version) (\(NSUserName())@\(ProcessInfo.processInfo.hostName))"
         return try CaptionerClient(url: daemonURL, configuration: configuration)
     }

@@ -22,12 +22,19 @@ struct SearchSettings: ParsableArguments {
 extension DatastoreCommand {
     struct Set: DaemonCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Change how a datastore is described and searched; what is not given stays.",
+            abstract: "Change how a datastore is described and searched, and which versions it keeps.",
             discussion: """
-                A plan holds from the next build on: capstan reindex builds now.
+                What is not given stays. A plan holds from the next build on: capstan reindex builds now.
+
+                A datastore keeps all its versions until it is told otherwise: what has gone cannot be got back. With \
+                --keep-last or --keep-days, each build and capstan gc remove versions that neither rule keeps; those that \
+                are tagged, bound to a domain, or needed to roll a domain back to one of its newest so many revisions, or \
+                one younger than so many days, stay. Both rules are set together: one that is not given is none.
 
                   capstan datastore set coco --licence CC-BY-4.0
                   capstan datastore set coco --plan auto --recall-gate 0.97
+                  capstan datastore set coco --keep-last 7 --keep-days 30
+                  capstan datastore set coco --keep-all
                 """
         )
 
@@ -40,16 +47,34 @@ extension DatastoreCommand {
         @Option(help: "What it is, for people.")
         var description: String?
 
+        @Option(help: "Keep the newest so many versions.")
+        var keepLast: Int?
+
+        @Option(help: "Keep versions younger than so many days.")
+        var keepDays: Int?
+
+        @Flag(help: "Keep all versions, as at first.")
+        var keepAll = false
+
         @OptionGroup var search: SearchSettings
 
         @OptionGroup var connection: Connection
 
+        func validate() throws {
+            if keepAll, keepLast != nil || keepDays != nil {
+                throw ValidationError("Give --keep-all, or --keep-last and --keep-days.")
+            }
+        }
+
         func run() async throws {
+            let retention =
+                keepAll || keepLast != nil || keepDays != nil ? Retention(keepLast: keepLast, keepDays: keepDays) : nil
             let change = UpdateDatastoreRequest(
-                description: description, licence: licence, plan: search.plan, recallGate: search.recallGate)
+                description: description, licence: licence, plan: search.plan, recallGate: search.recallGate,
+                retention: retention)
             guard change != UpdateDatastoreRequest() else { throw ValidationError("Give what to change.") }
             try connection.show(try await connection.client().updateDatastore(name, with: change)) {
-                "changed datastore \($0.name)"
+                "changed datastore \($0.name), which keeps \($0.retention.shown)"
             }
         }
     }
@@ -98,5 +123,16 @@ extension DatastoreCommand {
                 "recall of \($0.datastore)'s key \($0.key) is measured with \($0.questions) questions"
             }
         }
+    }
+}
+
+extension Retention? {
+    /// For example `the newest 7 versions`.
+    var shown: String {
+        let rules = [
+            self?.keepLast.map { "the newest \($0) versions" },
+            self?.keepDays.map { "versions younger than \($0) days" },
+        ].compactMap { $0 ?? nil }
+        return rules.isEmpty ? "all versions" : rules.joined(separator: " and ")
     }
 }

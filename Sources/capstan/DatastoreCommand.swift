@@ -7,7 +7,7 @@ import Foundation
 struct DatastoreCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "datastore",
-        abstract: "Make, list, show and remove datastores.",
+        abstract: "Make, list, show, change and remove datastores.",
         discussion: """
             A datastore is a named set of captions or names, each with a vector that it is found by.
 
@@ -174,6 +174,7 @@ extension DatastoreCommand {
                     ("pending changes", String(datastore.pendingChanges)),
                     ("plan", datastore.plan.description),
                     ("recall gate", datastore.plan.method == .exact ? nil : "\(datastore.recallGate)"),
+                    ("keeps", datastore.retention.shown),
                     ("made at", datastore.createdAt.shown),
                 ]
                 for key in datastore.keys {

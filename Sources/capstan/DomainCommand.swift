@@ -56,6 +56,8 @@ extension DomainCommand {
         @Flag(inversion: .prefixedNo, help: "Whether pending changes count. (default: no)")
         var includePending: Bool?
 
+        @OptionGroup var filter: FilterFlags
+
         @Option(
             help: ArgumentHelp(
                 "A file with the template of prompts, taken byte for byte; || stands for the captions. (default: SmallCap's)",
@@ -69,9 +71,9 @@ extension DomainCommand {
         @OptionGroup var connection: Connection
 
         func run() async throws {
-            let defaults = QueryDefaults(
+            let defaults = try QueryDefaults(
                 k: k, minScore: minScore, dedupe: dedupe, includePending: includePending,
-                template: try template.map { try InputFile($0).text() })
+                filter: filter.value(), template: template.map { try InputFile($0).text() })
             let info = try await connection.client().setDomain(
                 domain, to: SetDomainRequest(datastores: datastores, defaults: defaults), ifRevision: ifRevision)
             try connection.show(info, as: \.sentence)
@@ -99,6 +101,7 @@ extension DomainCommand {
                     ("min score", info.defaults.minScore.map { "\($0)" }),
                     ("dedupe", info.defaults.dedupe?.rawValue),
                     ("include pending", info.defaults.includePending.map { $0 ? "yes" : "no" }),
+                    ("filter", info.defaults.filter?.arguments.joined(separator: " ")),
                     ("template", info.defaults.template.map(\.debugDescription)),
                 ])
             }

@@ -47,6 +47,8 @@ struct DumpCommand: DaemonCommand {
     @Flag(help: "Let captions of the image that asks be answered too.")
     var keepOwnImage = false
 
+    @OptionGroup var filter: FilterFlags
+
     @Option(help: ArgumentHelp("Which results count as the same: \(Dedupe.forms).", valueName: "what"))
     var dedupe: Dedupe?
 
@@ -68,8 +70,8 @@ struct DumpCommand: DaemonCommand {
         let start = ContinuousClock.now
         let client = try connection.client()
         let options = DumpOptions(
-            k: k, using: using, excludeOwnImage: !keepOwnImage, dedupe: dedupe, minScore: minScore, mmr: mmr.value,
-            select: selection.selection)
+            k: k, using: using, excludeOwnImage: !keepOwnImage, filter: try filter.value(), dedupe: dedupe,
+            minScore: minScore, mmr: mmr.value, select: selection.selection)
         let progress = connection.json ? nil : ProgressLine(domain)
         defer { progress?.end() }
         let job = try await client.startDump(

@@ -32,6 +32,8 @@ struct EvalCommand: DaemonCommand {
     @Option(help: ArgumentHelp("Results of each question; a median rank beyond is not known.", valueName: "n"))
     var depth = 10
 
+    @OptionGroup var filter: FilterFlags
+
     @OptionGroup var connection: Connection
 
     struct ImageFlags: ParsableArguments {
@@ -126,7 +128,7 @@ struct EvalCommand: DaemonCommand {
         }
         var evaluation = RetrievalEvaluation(depth: depth)
         evaluation.skipped = labels.count - rows.count
-        let options = QueryOptions(k: depth, using: key, dedupe: dedupe)
+        let options = QueryOptions(k: depth, using: key, filter: try filter.value(), dedupe: dedupe)
         let progress = connection.json ? nil : ProgressLine(key)
         defer { progress?.end() }
         for start in stride(from: 0, to: rows.count, by: Self.questionsPerRequest) {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Bundles
 import CaptionerClient
 import DatastoreCore
 import Foundation
@@ -24,6 +25,7 @@ struct ImportCommand: DaemonCommand {
               capstan import evcap rows.ndjson --vectors image=queries.npy --vectors text=text.npy --pool mean
               capstan import coco rows.csv --column text=comment --column image_id=1 --dry-run
               capstan import coco /srv/sets/a.ndjson --vectors /srv/sets/a.npy --server-paths
+              capstan import coco-7.capstan              a bundle of capstan export: the version as it was
 
             Forms: NDJSON rows; COCO annotations; Karpathy splits; Flickr8k tokens and Flickr30k results; CSV and TSV; \
             BLIP's JSON lists; SmallCap's caption files; one caption a line; LVIS categories. Tools/python/capstan-convert \
@@ -33,11 +35,11 @@ struct ImportCommand: DaemonCommand {
             """
     )
 
-    @Argument(help: "The datastore.")
+    @Argument(help: "The datastore; a bundle names its own.")
     var name: String
 
-    @Argument(help: ArgumentHelp("The file of rows.", valueName: "rows"), completion: .file())
-    var rows: String
+    @Argument(help: ArgumentHelp("The file of rows, or a bundle.", valueName: "rows"), completion: .file())
+    var rows: String?
 
     @Option(
         help: ArgumentHelp(
@@ -83,6 +85,9 @@ struct ImportCommand: DaemonCommand {
     @OptionGroup var connection: Connection
 
     func validate() throws {
+        guard rows != nil || BundleHeader.begins(URL(filePath: name)) else {
+            throw ValidationError("ROWS is missing: expected NAME and ROWS, or a bundle that capstan export made.")
+        }
         guard create != nil || (encoder.encoder == nil && kind == nil) else {
             throw ValidationError(
                 "--encoder and --kind go with --create NAME:DIM; a datastore that exists has its own.")
@@ -97,6 +102,7 @@ struct ImportCommand: DaemonCommand {
     func run() async throws {
         let start = ContinuousClock.now
         let client = try connection.client()
+        if let bundle { return try await restore(bundle, client, start) }
         let isNew = if let create { try await makeDatastore(found: create, client) } else { false }
         let progress = connection.json ? nil : ProgressLine(name)
         defer { progress?.end() }
@@ -115,6 +121,38 @@ struct ImportCommand: DaemonCommand {
         if !connection.json, done.counts.rejected > 0 { try await sayFirstRejects(of: done, client: client) }
         // A dry run changes nothing: a datastore that was made for it goes again.
         if isNew, dryRun { try await client.deleteDatastore(name) }
+        try done.throwUnlessSucceeded()
+    }
+
+    /// The bundle that is given in the place of rows; it is told by its content.
+    private var bundle: URL? {
+        let file = URL(filePath: rows ?? name)
+        return !serverPaths && BundleHeader.begins(file) ? file : nil
+    }
+
+    private func restore(_ bundle: URL, _ client: CaptionerClient, _ start: ContinuousClock.Instant) async throws {
+        let header = try BundleHeader(of: bundle)
+        guard rows == nil || name == header.datastore else {
+            throw DatastoreError.field(
+                .invalidValue, "name",
+                "the bundle is of \(header.name); it can be restored as datastore \"\(header.datastore)\" only: capstan import "
+                    + bundle.lastPathComponent)
+        }
+        guard create == nil, vectors.isEmpty, !dryRun, !noBuild, !strict else {
+            throw DatastoreError(
+                .invalidValue,
+                "a bundle is taken in as it is: no --create, --vectors, --dry-run, --no-build or --strict")
+        }
+        let progress = connection.json ? nil : ProgressLine(header.name)
+        defer { progress?.end() }
+        let job = try await client.restoreBundle(
+            file: bundle, into: header.datastore, idempotencyKey: idempotencyKey, progress: { progress?.update($0) })
+        if noWait {
+            progress?.end()
+            return try connection.show(job) { "job \($0.id) is \($0.state.rawValue); see: capstan jobs show \($0.id)" }
+        }
+        let done = try await ProgressLine.follow(job, client: client, progress: progress)
+        try connection.show(done) { $0.summary(duration: start.duration(to: .now)) }
         try done.throwUnlessSucceeded()
     }
 
@@ -153,6 +191,7 @@ struct ImportCommand: DaemonCommand {
     }
 
     private func startJob(_ client: CaptionerClient, progress: ProgressLine?) async throws -> JobInfo {
+        guard let rows else { throw DatastoreError(.sourceUnreadable, "\(name) is no bundle any more") }
         let options = try reading.options(build: !noBuild, strict: strict, dryRun: dryRun)
         let first = vectors.first { $0.key == nil }?.path
         let others = Dictionary(vectors.compactMap { file in file.key.map { ($0, file.path) } }) { $1 }

@@ -209,6 +209,7 @@ extension JobInfo {
             ("notes", report.flatMap { $0.notes.isEmpty ? nil : $0.notes.joined(separator: "; ") }),
             ("filter", filterReport.map { $0.sentence + ($0.dryRun ? "; nothing was changed" : "") }),
             ("dump", dumpReport.map(\.sentence)),
+            ("verified", verifyReport.map(\.sentence)),
             ("version", version.map(String.init)),
             ("error", error.map { "\($0.detail) (\($0.code))" }),
             ("asked by", submittedBy),

@@ -25,6 +25,16 @@ final class ProgressLine: Sendable {
         say(isTerminal ? "uploading \(Self.bar(share)) \(percent)  \(sizes)" : "uploading: \(percent) of \(sizes)")
     }
 
+    /// How many bytes a command has dealt with; of how many, when that is known.
+    func update(_ bytes: Int64, of total: Int64?, _ what: String) {
+        let seconds = (ContinuousClock.now - started) / .seconds(1)
+        let rate = seconds > 0 ? ", \(Int64(Double(bytes) / seconds).shownAsBytes)/s" : ""
+        guard let total, total > 0 else { return say("\(what) \(bytes.shownAsBytes)\(rate)") }
+        let share = min(1, Double(bytes) / Double(total))
+        let sizes = "\(what) \(bytes.shownAsBytes) of \(total.shownAsBytes)\(rate)"
+        say(isTerminal ? "\(Self.bar(share)) \(sizes)" : sizes)
+    }
+
     /// How many of a command's own questions are answered.
     func update(_ done: Int, of total: Int, _ what: String) {
         let share = total > 0 ? Double(done) / Double(total) : 1
@@ -69,6 +79,9 @@ final class ProgressLine: Sendable {
             let done = try await client.waitForJob(job.id) { progress?.update($0) }
             progress?.end()
             return done
+        } catch is CancellationError {
+            progress?.end()
+            throw CancellationError()
         } catch {
             progress?.end()
             if progress != nil { StandardError.write("job \(job.id) may go on; see: capstan jobs show \(job.id)") }

@@ -16,6 +16,7 @@ struct QueryCommand: DaemonCommand {
               capstan query street --text "a dog on a beach" -k 4 --rerank bge
               capstan query street --image photo.jpg -k 4 --template template.txt
               capstan query street --entry 391895 --dedupe text,similarity=0.95
+              capstan query street --vector one.json --filter origin=human --filter lang=en --filter payload.split=train
               capstan query street --vector one.json --select top_and_sample --order permute --seed 7
               capstan query objects --vectors tokens.npy --rows 0:32 --merge -k 10
               capstan query shop --lexical weights.json --vector one.json --fusion rrf

@@ -28,6 +28,10 @@ struct StatusCommand: DaemonCommand {
                 ("searches", "\(status.searchesInFlight) in flight, \(status.searchThreads) threads"),
                 ("jobs running", String(status.jobsRunning)),
             ]
+            for pending in status.pending {
+                let many = pending.warning.map { "; warning: \($0)" } ?? ""
+                pairs.append(("pending", "\(pending.datastore): \(pending.changes)\(many)"))
+            }
             for version in status.damagedVersions { pairs.append(("damaged", version)) }
             for step in status.recovery { pairs.append(("last start", step)) }
             return properties(pairs)

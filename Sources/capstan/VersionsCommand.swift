@@ -6,12 +6,14 @@ import DatastoreCore
 struct VersionsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "versions",
-        abstract: "List and show the versions of a datastore.",
+        abstract: "List, show, compare, verify, name and remove the versions of a datastore.",
         discussion: """
               capstan versions list coco
               capstan versions show coco@7
+              capstan versions diff coco@6 coco@7
+              capstan versions tag coco@7 gold
             """,
-        subcommands: [List.self, Show.self]
+        subcommands: [List.self, Show.self, Diff.self, Verify.self, Tag.self, Untag.self, Remove.self]
     )
 }
 
@@ -32,11 +34,12 @@ extension VersionsCommand {
             let versions = try await connection.client().versions(of: name, limit: limit)
             try connection.show(each: versions) { versions in
                 Table(
-                    heading: ["VERSION", "STATE", "ENTRIES", "SIZE", "MADE AT", "DETAIL"],
+                    heading: ["VERSION", "STATE", "ENTRIES", "SIZE", "MADE AT", "TAGS", "DETAIL"],
                     rows: versions.map { version in
                         [
                             "\(version.datastore)@\(version.version)", version.state.rawValue, String(version.entries),
-                            version.bytes.shownAsBytes, version.createdAt.shown, version.detail ?? "",
+                            version.bytes.shownAsBytes, version.createdAt.shown,
+                            version.tags.joined(separator: " "), version.detail ?? "",
                         ]
                     },
                     numbers: ["ENTRIES", "SIZE"]
@@ -50,14 +53,13 @@ extension VersionsCommand {
             abstract: "Show one version with its files.",
             discussion: """
                   capstan versions show coco@7
+                  capstan versions show coco@gold
                   capstan versions show coco        the latest
                 """
         )
 
-        @Argument(
-            help: ArgumentHelp("The datastore and the version.", valueName: "name[@version]"),
-            transform: { try DatastoreBinding(argument: $0) })
-        var version: DatastoreBinding
+        @Argument(help: ArgumentHelp("The datastore and the version.", valueName: "name[@version]"))
+        var version: VersionArgument
 
         @OptionGroup var connection: Connection
 
@@ -80,17 +82,14 @@ extension VersionsCommand {
 
         func run() async throws {
             let client = try connection.client()
-            let name = version.name
-            var number = version.version
-            if number == nil { number = try await client.datastore(name).latestVersion }
-            guard let number else { throw DatastoreError(.noVersion, "\(name) has no version yet") }
-            try connection.show(try await client.version(number, of: name)) { version in
+            try connection.show(try await client.version(version.reference, of: version.datastore)) { version in
                 let files = version.files ?? []
                 return properties(
                     [
                         ("version", "\(version.datastore)@\(version.version)"),
                         ("state", version.state.rawValue),
                         ("detail", version.detail),
+                        ("tags", version.tags.isEmpty ? nil : version.tags.joined(separator: ", ")),
                         ("entries", String(version.entries)),
                         ("size", version.bytes.shownAsBytes),
                         ("made at", version.createdAt.shown),

@@ -65,10 +65,15 @@ struct Capstand: AsyncParsableCommand {
         let application = buildApplication(engine: engine, configuration: settings.server, logger: logger) { address in
             readyFile.listening(on: address)
         }
-        // Stopped in reverse: first no more requests, last the data directory.
+        // Stopped in reverse: first systemd hears of it, then no more requests, last the data directory.
+        var services: [any Service] = [engine, readyFile, application]
+        if let socket = settings.notifySocket {
+            services.append(
+                SystemdNotifier(socket, watchdog: settings.watchdog, engine: engine, logger: logger))
+        }
         var configuration = ServiceGroupConfiguration(
-            services: [.init(service: engine), .init(service: readyFile), .init(service: application)],
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: logger)
         // A client that never ends its request does not hold the daemon for ever.
         configuration.maximumGracefulShutdownDuration = settings.engine.shutdownGrace * 2 + .seconds(10)
         let group = ServiceGroup(configuration: configuration)

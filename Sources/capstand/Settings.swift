@@ -11,6 +11,10 @@ struct Settings {
     var listen: String
     var readyFile: String?
     var logLevel: Logger.Level
+    /// Where systemd wants to hear of the daemon's state; nil when it was not started so.
+    var notifySocket: NotifySocket?
+    /// In which systemd expects a sign of life; nil when it expects none.
+    var watchdog: Duration?
     var engine: EngineConfiguration
     var server: ServerConfiguration
 
@@ -47,6 +51,12 @@ struct Settings {
             )
         }
         logLevel = level
+        let environment = ProcessInfo.processInfo.environment
+        notifySocket = try environment["NOTIFY_SOCKET"].map { try NotifySocket(path: $0) }
+        let isForUs = environment["WATCHDOG_PID"].map { $0 == "\(getpid())" } ?? true
+        if isForUs, let interval = environment["WATCHDOG_USEC"].flatMap({ Int64($0) }), interval > 0 {
+            watchdog = .microseconds(interval)
+        }
         func positive(_ name: String, _ fallback: Int) throws -> Int {
             let value = config.int(forKey: ConfigKey([name]), default: fallback)
             guard value > 0 else {
@@ -61,6 +71,7 @@ struct Settings {
             indexReader: config.bool(forKey: "allow-index-files", default: false)
                 ? Bundle.main.executableURL : nil,
             searchThreads: try positive("threads", ProcessInfo.processInfo.activeProcessorCount),
+            maximumPending: try positive("max-pending", 50_000),
             shutdownGrace: .seconds(config.int(forKey: "shutdown-grace", default: 20)),
             onPublishStep: try Self.fault(config.string(forKey: "fault-kill-after")))
         engine.recordedQuestions = config.int(forKey: "record-questions", default: engine.recordedQuestions)

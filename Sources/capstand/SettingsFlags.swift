@@ -45,6 +45,12 @@ struct SettingsFlags: ParsableArguments {
     )
     var recordQuestions: Int?
 
+    @Option(
+        help:
+            "Pending changes of a datastore that questions may count; a warning is given from half of it on. (default: 50000)"
+    )
+    var maxPending: Int?
+
     @Option(help: "Bytes of one question's body. (default: 16777216)")
     var maxBody: Int?
 
@@ -72,6 +78,7 @@ struct SettingsFlags: ParsableArguments {
         values["allow-index-files"] = allowIndexFiles.map { .flag($0) }
         values["threads"] = threads.map { .integer($0) }
         values["record-questions"] = recordQuestions.map { .integer($0) }
+        values["max-pending"] = maxPending.map { .integer($0) }
         values["max-body"] = maxBody.map { .integer($0) }
         values["max-upload"] = maxUpload.map { .integer($0) }
         values["shutdown-grace"] = shutdownGrace.map { .integer($0) }

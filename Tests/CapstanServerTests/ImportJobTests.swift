@@ -1,5 +1,6 @@
 import DatastoreCore
 import Foundation
+import HTTPTypes
 import TestSupport
 import Testing
 
@@ -228,6 +229,43 @@ struct ImportJobTests {
             let version = try await server.get("/v1/datastores/tiny/versions/2").decode(VersionInfo.self)
             #expect(version.files?.isEmpty == false)
             #expect(version.jobID == built.id)
+            // Nothing is pending any more, and nothing is asked for then.
+            let unchanged = try await server.post("/v1/datastores/tiny/versions", .json(#"{"if_changed": true}"#))
+            #expect(unchanged.status == 200)
+            #expect(try unchanged.decode(UnchangedDatastore.self) == UnchangedDatastore(datastore: "tiny", version: 2))
+        }
+    }
+
+    @Test func versionsAreNamedComparedVerifiedAndRemoved() async throws {
+        try await TestServer.run { server in
+            try await server.load("tiny")
+            try await server.importing(.rows(Rows.more), into: "tiny")
+            let path = "/v1/datastores/tiny/versions"
+            let tagged = try await server.put("\(path)/1/tags/gold")
+            #expect(tagged.status == 200)
+            #expect(try tagged.decode(VersionInfo.self).tags == ["gold"])
+            _ = try await server.put("\(path)/2/tags/gold").expectProblem(409, .tagExists)
+            #expect(try await server.put("\(path)/2/tags/gold?move=true").status == 200)
+            #expect(try await server.get("\(path)/gold").decode(VersionInfo.self).version == 2)
+            let diff = try await server.get("\(path)/latest/diff?from=1").decode(VersionDiff.self)
+            #expect(diff.from == 1 && diff.to == 2 && diff.added == 1 && diff.unchanged == 4, "\(diff)")
+
+            let verifying = try await server.post("\(path)/gold/verify")
+            #expect(verifying.status == 202)
+            let job = try await server.waitForJob(of: verifying)
+            #expect(job.state == .succeeded && job.verifyReport?.entries == 5, "\(job)")
+
+            let change = try await server.send(
+                .patch, "/v1/datastores/tiny", .json(#"{"retention": {"keep_last": 1}}"#))
+            #expect(try change.decode(DatastoreInfo.self).retention == Retention(keepLast: 1))
+            let dry = try await server.post("/v1/gc", .json(#"{"dry_run": true}"#)).decode(GCReport.self)
+            #expect(dry.items.map(\.version) == [1] && dry.dryRun)
+            let removed = try await server.send(.delete, "\(path)/1")
+            #expect(removed.status == 200)
+            #expect(try removed.decode(GCReport.self).freedBytes == dry.freedBytes)
+            _ = try await server.get("\(path)/1").expectProblem(404, .versionRemoved)
+            #expect(try await server.send(.delete, "\(path)/2/tags/gold").status == 204)
+            _ = try await server.send(.delete, "\(path)/2/tags/gold").expectProblem(404, .unknownTag)
         }
     }
 

@@ -97,14 +97,38 @@ struct RefusedDatastoreTests {
             name: "version 0", method: .get, path: "/v1/datastores/tiny/versions/0", status: 404,
             code: .unknownVersion),
         Refusal(
-            name: "a version that is no number", method: .get, path: "/v1/datastores/tiny/versions/latest",
-            status: 400, code: .invalidValue, field: "version", words: [#"got "latest""#, "expected a number"]),
+            name: "a tag that there is not", method: .get, path: "/v1/datastores/tiny/versions/golden",
+            status: 404, code: .unknownTag, field: "version", words: ["golden", "expected a number, a tag or latest"]),
+        Refusal(
+            name: "a tag that is a number", method: .put, path: "/v1/datastores/tiny/versions/1/tags/7",
+            status: 400, code: .invalidName, field: "tag"),
+        Refusal(
+            name: "the removal of a version that a domain answers from", method: .delete,
+            path: "/v1/datastores/tiny/versions/latest", status: 409, code: .versionInUse, words: ["tiny@", "newest"]),
+        Refusal(
+            name: "a comparison with nothing", method: .get, path: "/v1/datastores/tiny/versions/1/diff",
+            status: 400, code: .missingField, field: "from"),
+        Refusal(
+            name: "a comparison with too many samples", method: .get,
+            path: "/v1/datastores/tiny/versions/1/diff?from=1&samples=101", status: 400, code: .invalidValue,
+            field: "samples"),
+        Refusal(
+            name: "a garbage collection of what is not there", path: "/v1/gc",
+            body: .json(#"{"datastores": ["nope"]}"#),
+            status: 404, code: .unknownDatastore),
+        Refusal(
+            name: "a retention of nothing", method: .patch, path: "/v1/datastores/tiny",
+            body: .json(#"{"retention": {"keep_last": 0}}"#), status: 400, code: .invalidValue,
+            field: "retention.keep_last"),
         Refusal(
             name: "a version of what is not there", method: .get, path: "/v1/datastores/nope/versions/1", status: 404,
             code: .unknownDatastore),
         Refusal(
-            name: "a build with nothing pending", path: "/v1/datastores/tiny/versions", status: 409,
-            code: .nothingToBuild, words: ["tiny"]),
+            name: "a build with an option that there is not", path: "/v1/datastores/tiny/versions",
+            body: .json(#"{"if_chnged": true}"#), status: 400, code: .unknownField, field: "if_chnged"),
+        Refusal(
+            name: "a build of nothing at all", path: "/v1/datastores/empty/versions", status: 409,
+            code: .nothingToBuild, words: ["empty"]),
         Refusal(
             name: "a build of what is not there", path: "/v1/datastores/nope/versions", status: 404,
             code: .unknownDatastore),

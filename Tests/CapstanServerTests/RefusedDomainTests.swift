@@ -46,8 +46,8 @@ struct RefusedDomainTests {
         set(
             "version 0", #"{"datastores": [{"name": "tiny", "version": 0}]}"#, status: 404, .unknownVersion, "0"),
         set(
-            "a version that is no number", #"{"datastores": [{"name": "tiny", "version": "newest"}]}"#, .invalidValue,
-            field: "datastores.version", #"got "newest""#, "expected a number"),
+            "a version that is no number", #"{"datastores": [{"name": "tiny", "version": "newest!"}]}"#, .invalidValue,
+            field: "datastores.version", #"got "newest!""#, "expected a number"),
         set(
             "datastores of other dims", #"{"datastores": [{"name": "tiny"}, {"name": "wide"}]}"#,
             .incompatibleDatastores, field: "datastores", "dim 4", "8"),

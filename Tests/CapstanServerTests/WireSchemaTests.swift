@@ -133,11 +133,13 @@ struct WireSchemaTests {
         ("CaptionText", CaptionText.allCases.map(\.rawValue)),
         ("VectorPooling", VectorPooling.allCases.map(\.rawValue)),
         ("VectorOrigin", [VectorOrigin.rows, .file, .index, .encoder].map(\.rawValue)),
-        ("JobKind", [JobKind.import, .build, .filter, .dump].map(\.rawValue)),
+        ("JobKind", [JobKind.import, .build, .filter, .dump, .restore, .verify].map(\.rawValue)),
         (
             "JobPhase",
-            [JobPhase.waiting, .reading, .building, .indexing, .measuring, .publishing, .answering, .done].map(
-                \.rawValue)
+            [
+                JobPhase.waiting, .reading, .building, .indexing, .measuring, .publishing, .answering, .verifying,
+                .done,
+            ].map(\.rawValue)
         ),
         ("VersionState", [VersionState.ready, .damaged].map(\.rawValue)),
         ("RevisionReason", [RevisionReason.set, .follow, .rollback].map(\.rawValue)),
@@ -155,7 +157,7 @@ struct WireSchemaTests {
             "RevisionReason", "ReadinessState", "ErrorCode", "WeightedTerm", "EntryReference", "LexicalWeights",
             "ScoreRequest", "IndexPlan",
             // Held against real answers and rows only.
-            "Liveness", "ImportRow", "ResourceName", "Vector",
+            "EntryName", "EntryVector", "PendingWarning", "Liveness", "ImportRow", "ResourceName", "Vector",
         ])
         #expect(try Set(OpenAPI.document().root["components"]["schemas"].members.keys) == checked)
     }
@@ -198,13 +200,15 @@ extension WireSchemaTests.Sent {
                 domain: "d", revision: 2, reason: .rollback, restoredRevision: 1, createdAt: date,
                 datastores: [BoundDatastore(name: "d", version: 1, followsLatest: true, limit: 2, weight: 0.5)],
                 defaults: QueryDefaults(
-                    k: 4, minScore: 0.5, dedupe: .text, includePending: true, template: "||"))
+                    k: 4, minScore: 0.5, dedupe: .text, includePending: true, filter: QueryFilter(lang: ["en"]),
+                    template: "||"))
             let leastDomain = DomainInfo(
                 domain: "d", revision: 1, reason: .set, restoredRevision: nil, createdAt: date, datastores: [],
                 defaults: QueryDefaults())
+            let retention = Retention(keepLast: 7, keepDays: 30)
             let datastore = DatastoreInfo(
                 name: "d", kind: .names, keys: [key], description: "d", licence: "l", createdAt: date,
-                latestVersion: 1, entries: 1, pendingChanges: 1)
+                latestVersion: 1, entries: 1, pendingChanges: 1, retention: retention)
             let leastDatastore = DatastoreInfo(
                 name: "d", kind: .captions, keys: [KeySpec(name: "text", dim: 4, metric: .innerProduct)],
                 description: nil, licence: nil, createdAt: date, latestVersion: nil, entries: 0, pendingChanges: 0)
@@ -223,7 +227,7 @@ extension WireSchemaTests.Sent {
             let questions = RecallQuestionsInfo(datastore: "d", key: "text", questions: 1)
             let version = VersionInfo(
                 datastore: "d", version: 1, state: .damaged, entries: 1, bytes: 1, createdAt: date, jobID: "j",
-                detail: "d", files: [file], indexes: [index])
+                detail: "d", tags: ["gold"], files: [file], indexes: [index])
             let leastVersion = VersionInfo(
                 datastore: "d", version: 1, state: .ready, entries: 1, bytes: 1, createdAt: date, jobID: nil,
                 detail: nil)
@@ -237,10 +241,18 @@ extension WireSchemaTests.Sent {
                 kept: 1, dropped: 1, unscored: 1, origins: ["web": .init(kept: 1, dropped: 1)],
                 histogram: .init(low: -1, high: 1, counts: [1, 2]), droppedExamples: [example],
                 keptExamples: [example], dryRun: true)
+            let backup = BackupInfo(
+                id: "b", release: "1", createdAt: date, expiresAt: date, bytes: 1,
+                files: [BackupFile(path: "p", bytes: 1, sha256: file.sha256)])
             let dumped = DumpReport(revision: 1, images: 2, short: 1)
             let scored = CandidateScore(index: 0, text: "t", cosine: 0.5, probability: 1)
             let leastScored = CandidateScore(index: 0, cosine: 0.5, probability: 1)
             let scores = ScoreAnswer(scores: [scored], order: [0], best: scored, temperature: 0.5)
+            var entry = EntryInfo(
+                entry: Entry(id: 1, fields: fullEntry), version: 1, vectors: ["text": .dense([1])])
+            entry.pending = true
+            var leastEntry = EntryInfo(entry: Entry(id: 1, fields: EntryFields(text: "t")), version: 1)
+            leastEntry.version = nil
             let change = EntryChange(outcome: .rejected, id: 1, externalID: "e", error: failure)
             var keyOfAll = key
             keyOfAll.pruning = SparsePruning(threshold: 0.5, top: 3)
@@ -248,7 +260,7 @@ extension WireSchemaTests.Sent {
                 id: "j", kind: .import, datastore: "d", state: .failed, phase: .reading, counts: JobCounts(),
                 rejectedByCode: ["missing_text": 1], progress: progress, submittedBy: "s", resumed: 1,
                 cancelRequested: true, report: report, version: 1, error: failure, createdAt: date, startedAt: date,
-                finishedAt: date, domain: "d", filterReport: filtered, dumpReport: dumped)
+                finishedAt: date, domain: "d", filterReport: filtered, dumpReport: dumped, verifyReport: VerifyReport())
             let leastJob = JobInfo(
                 id: "j", kind: .build, datastore: "d", state: .queued, phase: .waiting, counts: JobCounts(),
                 version: nil, error: nil, createdAt: date, startedAt: nil, finishedAt: nil)
@@ -257,8 +269,25 @@ extension WireSchemaTests.Sent {
             let status = ServiceStatus(
                 release: "1", readiness: readiness, startedAt: date, pid: 1, dataDirectory: "d", searchThreads: 1,
                 searchesInFlight: 1, datastores: 1, domains: 1, openVersions: 1, jobsRunning: 1,
+                pendingLimit: 1, pending: [PendingStatus(datastore: "d", changes: 1, warning: "w")],
                 damagedVersions: ["d@1"], recovery: ["r"])
+            let known = Entry(id: 1, fields: fullEntry)
+            let diffEntry = VersionDiff.Entry(known)
+            let replacement = VersionDiff.Replacement(before: known, after: known, keys: ["text"])
+            let bare = Entry(id: 1, fields: EntryFields(text: "t"))
+            let item = GCItem(.version, datastore: "d", version: 1, job: "j", bytes: 1, reason: "r")
+            let diff = VersionDiff(datastore: "d", from: 1, to: 2)
             return [
+                try Self("Retention", full: retention, least: Retention()),
+                try Self(
+                    "GCReport", full: GCReport(dryRun: true, items: [item]), least: GCReport(dryRun: false, items: [])),
+                try Self("GCItem", full: item, least: GCItem(.staging, datastore: nil, bytes: 1, reason: "r")),
+                try Self("VersionDiff", full: diff, least: diff),
+                try Self("VersionDiffEntry", full: diffEntry, least: VersionDiff.Entry(bare)),
+                try Self(
+                    "VersionDiffReplacement", full: replacement,
+                    least: VersionDiff.Replacement(before: bare, after: bare, keys: [])),
+                try Self("VerifyReport", full: VerifyReport(), least: VerifyReport()),
                 try Self("QueryResult", full: result, least: leastResult),
                 try Self("TermShare", full: term, least: TermShare(term: nil, index: 0, weight: 1, share: 1)),
                 try Self("CandidateScore", full: scored, least: leastScored),
@@ -268,10 +297,30 @@ extension WireSchemaTests.Sent {
                     "FilterExample", full: example,
                     least: FilterReport.Example(entry: Entry(id: 1, fields: EntryFields(text: "t")), score: nil)),
                 try Self("DumpReport", full: dumped, least: dumped),
+                try Self("BackupInfo", full: backup, least: backup),
+                try Self("BackupFile", full: backup.files[0], least: backup.files[0]),
                 try Self("EntryChange", full: change, least: EntryChange(outcome: .accepted, id: nil, externalID: nil)),
                 try Self(
-                    "EntryChanges", full: EntryChanges(entries: [change], counts: JobCounts(), pendingChanges: 1),
+                    "EntryChanges",
+                    full: EntryChanges(entries: [change], counts: JobCounts(), pendingChanges: 1, warning: "w"),
                     least: EntryChanges(entries: [], counts: JobCounts(), pendingChanges: 0)),
+                try Self(
+                    "EntryDeletion",
+                    full: EntryDeletion(outcome: .rejected, id: 1, externalID: "e", error: failure),
+                    least: EntryDeletion(outcome: .unknown, id: nil, externalID: nil)),
+                try Self(
+                    "EntryDeletions", full: EntryDeletions(entries: [], pendingChanges: 1, warning: "w"),
+                    least: EntryDeletions(entries: [], pendingChanges: 0)),
+                try Self("DeletionCounts", full: EntryDeletions.Counts(), least: EntryDeletions.Counts()),
+                try Self(
+                    "EntryInfo", full: entry,
+                    least: leastEntry),
+                try Self(
+                    "EntryPage", full: Page(items: [entry], nextCursor: "c"),
+                    least: Page<EntryInfo>(items: [], nextCursor: nil)),
+                try Self(
+                    "PendingStatus", full: PendingStatus(datastore: "d", changes: 1, warning: "w"),
+                    least: PendingStatus(datastore: "d", changes: 1)),
                 try Self("Shortfall", full: shortfall, least: shortfall),
                 try Self("QueryAnswer", full: answer, least: leastAnswer),
                 try Self("QueryBatchItem", full: fullItem, least: leastItem),
@@ -306,6 +355,9 @@ extension WireSchemaTests.Sent {
                 try Self("PlanAnswer", full: plan, least: plan),
                 try Self("RecallQuestionsInfo", full: questions, least: questions),
                 try Self(
+                    "UnchangedDatastore", full: UnchangedDatastore(datastore: "d", version: 1),
+                    least: UnchangedDatastore(datastore: "d", version: nil)),
+                try Self(
                     "VersionPage", full: Page(items: [version], nextCursor: "c"),
                     least: Page<VersionInfo>(items: [], nextCursor: nil)),
                 try Self("JobInfo", full: job, least: leastJob),
@@ -335,15 +387,19 @@ extension WireSchemaTests.Received {
             let key = KeySpec(name: "text", dim: 4, metric: .cosine, encoder: encoder)
             let rerank = Rerank(reranker: "r", query: "q", fetch: 8)
             let mmr = MMR(lambda: 0.5, fetch: 8)
+            let filter = QueryFilter(
+                origin: [.human], lang: ["en"], source: ["s"], imageIDs: ["i"],
+                payload: ["split": .string("train"), "n": .integer(1), "x": .null, "b": .bool(true)])
             let question = QueryRequest(
                 query: .vector([0.5, 1]),
                 options: QueryOptions(
-                    k: 4, using: "text", excludeImageIDs: ["i"], dedupe: .text, minScore: 0.5, includePending: true,
+                    k: 4, using: "text", excludeImageIDs: ["i"], filter: filter, dedupe: .text, minScore: 0.5,
+                    includePending: true,
                     merge: VectorMerge(), fusion: Fusion(), rerank: rerank, mmr: mmr, select: Selection(),
                     prompt: true, template: "||", effort: SearchEffort(exact: true, efSearch: 1, nprobe: 1),
                     ignoreUnknownTerms: true))
             let defaults = QueryDefaults(
-                k: 4, minScore: 0.5, dedupe: Dedupe.none, includePending: false, template: "||")
+                k: 4, minScore: 0.5, dedupe: Dedupe.none, includePending: false, filter: filter, template: "||")
             var keyOfAll = key
             keyOfAll.pruning = SparsePruning(threshold: 0.5, top: 3)
             let options = ImportOptions(
@@ -354,6 +410,7 @@ extension WireSchemaTests.Received {
                     maxWords: 25, maxTokens: 25, minLetters: 2, languages: ["en"], dropDuplicates: true))
             return [
                 try Self("QueryRequest", full: question),
+                try Self("QueryFilter", full: filter),
                 try Self("VectorMerge", full: VectorMerge(perVector: 5, limit: 6, separator: ", ")),
                 try Self(
                     "Fusion",
@@ -364,7 +421,8 @@ extension WireSchemaTests.Received {
                 try Self(
                     "DumpOptions",
                     full: DumpOptions(
-                        k: 4, using: "text", excludeOwnImage: false, dedupe: .image, minScore: 0.5, mmr: mmr,
+                        k: 4, using: "text", excludeOwnImage: false, filter: filter, dedupe: .image, minScore: 0.5,
+                        mmr: mmr,
                         select: Selection())),
                 try Self(
                     "FilterRequest",
@@ -388,8 +446,14 @@ extension WireSchemaTests.Received {
                         recallGate: 0.5)),
                 try Self(
                     "UpdateDatastoreRequest",
-                    full: UpdateDatastoreRequest(description: "d", licence: "l", plan: .exact, recallGate: 0.5)),
-                try Self("BuildVersionRequest", full: BuildVersionRequest(plan: .exact, recallGate: 0.5)),
+                    full: UpdateDatastoreRequest(
+                        description: "d", licence: "l", plan: .exact, recallGate: 0.5,
+                        retention: Retention(keepLast: 1))),
+                try Self(
+                    "BuildVersionRequest",
+                    full: BuildVersionRequest(plan: .exact, recallGate: 0.5, ifChanged: true, ifIdle: true)),
+                try Self("Retention", full: Retention(keepLast: 7, keepDays: 30)),
+                try Self("GCRequest", full: GCRequest(datastores: ["d"], dryRun: true, jobFilesDays: 3)),
                 try Self("KeySpec", full: keyOfAll, isStrict: false),
                 try Self("SparsePruning", full: keyOfAll.pruning, isStrict: false),
                 try Self("Encoder", full: encoder, isStrict: false),

@@ -28,6 +28,30 @@ struct OptionTests {
         }
     }
 
+    @Test func aFilterGoesInTheURLAndALongOneAsJSON() async throws {
+        let short = QueryFilter(
+            origin: [.human], lang: ["en", "de"],
+            payload: ["split": .string("a & b"), "n": .integer(2), "yes": .string("true"), "on": .bool(true)])
+        let long = QueryFilter(imageIDs: (0..<300).map { "image-\($0)" })
+        try await FakeDaemon.with(
+            .answer(json: Self.answer), .answer(json: Self.answer), .answer(json: Self.answer)
+        ) { client, daemon in
+            for filter in [short, QueryFilter(), long] {
+                _ = try await client.query([1], of: "street", options: QueryOptions(filter: filter))
+            }
+            #expect(
+                daemon.requests.map(\.head.uri) == [
+                    "/v1/domains/street/query?filter=origin%3Dhuman&filter=lang%3Den&filter=lang%3Dde"
+                        + "&filter=payload.n%3D2&filter=payload.on%3Dtrue&filter=payload.split%3D%22a%20%26%20b%22"
+                        + "&filter=payload.yes%3D%22true%22",
+                    "/v1/domains/street/query?filter=none", "/v1/domains/street/query",
+                ])
+            let sent = try WireJSON.decode(QueryRequest.self, from: Data(daemon.requests[2].body.readableBytesView))
+            #expect(sent.options.filter == long)
+            #expect(try QueryFilter(arguments: short.arguments) == short)
+        }
+    }
+
     @Test func mergedVectorsHaveOneAnswer() async throws {
         let answer = QueryAnswer(
             domain: "objects", revision: 1, results: [], shortfall: nil, prompt: nil, names: ["cat", "dog"],

@@ -91,12 +91,13 @@ struct ValueTests {
     @Test(arguments: [
         ("coco", DatastoreBinding(name: "coco")), ("coco@latest", DatastoreBinding(name: "coco")),
         ("coco@7", DatastoreBinding(name: "coco", version: 7)),
+        ("coco@gold-2", DatastoreBinding(name: "coco", tag: "gold-2")),
     ])
     func bindingsAreReadAsTheCommandLineWritesThem(argument: String, expected: DatastoreBinding) throws {
         #expect(try DatastoreBinding(argument: argument) == expected)
     }
 
-    @Test(arguments: ["coco@", "coco@0", "coco@-1", "coco@x", "coco@7@8", "coco@1.5", "coco@Latest"])
+    @Test(arguments: ["coco@", "coco@0", "coco@-1", "coco@7@8", "coco@1.5", "coco@Latest"])
     func bindingsThatMeanNothingAreRefused(argument: String) {
         let error = expectError(.invalidValue) { try DatastoreBinding(argument: argument) }
         #expect(error?.detail.contains(argument) == true)

@@ -189,6 +189,7 @@ struct WireTests {
         (#"{"name":"coco","version":null}"#, DatastoreBinding(name: "coco")),
         (#"{"name":"coco","version":"latest"}"#, DatastoreBinding(name: "coco")),
         (#"{"name":"coco","version":7}"#, DatastoreBinding(name: "coco", version: 7)),
+        (#"{"name":"coco","version":"gold"}"#, DatastoreBinding(name: "coco", tag: "gold")),
     ])
     func aBindingIsPinnedOrFollows(text: String, expected: DatastoreBinding) throws {
         #expect(try decode(DatastoreBinding.self, text) == expected)

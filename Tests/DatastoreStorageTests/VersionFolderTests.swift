@@ -10,13 +10,11 @@ struct VersionFolderTests {
     private static let names = ["entries.sqlite", "text.vectors", "text.faiss"]
 
     private static func manifest(_ folder: URL) throws -> Manifest {
+        var key = Manifest.Key(
+            spec: KeySpec(name: "text", dim: 4, metric: .cosine, encoder: Encoder(model: "m/ü", revision: "1")))
+        key.setIndex(IndexPlan(.hnsw, links: 16), reason: nil, recall: nil)
         var manifest = Manifest(
-            id: id, kind: .captions, entries: 3,
-            keys: [
-                Manifest.Key(
-                    spec: KeySpec(
-                        name: "text", dim: 4, metric: .cosine, encoder: Encoder(model: "m/ü", revision: "1")))
-            ], files: [],
+            id: id, kind: .captions, entries: 3, keys: [key], files: [],
             lineage: Manifest.Lineage(
                 baseVersion: 6, jobID: "j", pendingThrough: 12, lastEntryID: 3, added: 2, replaced: 1),
             tools: ["capstan": "0.1.0"], createdAt: Date(timeIntervalSince1970: 1_750_000_000))
@@ -159,11 +157,11 @@ struct VersionFolderTests {
         let manifest = try Self.manifest(folder)
         #expect(try Manifest.read(WireJSON.encode(manifest)) == manifest)
         #expect(try Manifest.read(WireJSON.encode(manifest, pretty: true)) == manifest)
-        #expect(manifest.format == 1)
+        #expect(manifest.format == 3)
         #expect(manifest.id == Self.id)
     }
 
-    @Test(arguments: [3, 4, 1_000_000])
+    @Test(arguments: [4, 5, 1_000_000])
     func aManifestOfANewerReleaseSaysSo(format: Int) throws {
         // Whatever else is in it: a newer one may look quite different.
         let error = expectError(.newerFormat) { try Manifest.read(Data(#"{"format": \#(format), "files": 7}"#.utf8)) }

@@ -197,7 +197,9 @@ struct ImportJobTests {
             corpus.add("d", [changed, rows[1], rows[2]])
             let options = QueryOptions(k: 3)
             corpus.check(try await engine.ask("street", rows[0].vector, options), rows[0].vector, options)
-            await expectError(.nothingToBuild) { try await engine.submitBuild(of: "d") }
+            await expectError(.nothingToBuild) {
+                try await engine.submitBuild(of: "d", BuildVersionRequest(ifChanged: true))
+            }
 
             // What waits goes into the version that the next import builds.
             try await engine.importRows([rows[3]], into: "d", build: false)

@@ -77,8 +77,8 @@ struct ExactScanTests {
         let even = RowSet(capacity: 130) { $0 % 2 == 0 }
         let third = RowSet(capacity: 130) { $0 % 3 == 0 }
         #expect(even.count == 65)
-        var both: [Int] = []
-        even.intersection(third).forEach { both.append($0) }
+        let shared = even.intersection(third)
+        let both = (0..<130).filter { shared.contains($0) }
         #expect(both == (0..<130).filter { $0 % 6 == 0 })
         #expect(even.intersection(third).count == both.count)
         #expect(!even.contains(-1))

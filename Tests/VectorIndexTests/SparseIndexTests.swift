@@ -32,6 +32,31 @@ struct SparseIndexTests {
         }
     }
 
+    /// Of the rows that count, the answer is what is left of the answer over all.
+    @Test(arguments: SparseWeights.allCases, 0..<12)
+    func aSearchAmongRowsFindsTheBestOfThem(weights: SparseWeights, seed: Int) throws {
+        var random = SeededGenerator(seed: UInt64(seed) + 900)
+        let folder = try TemporaryDirectory()
+        let (terms, count) = ([5, 60, 400][seed % 3], [40, 700, 3000][seed % 3])
+        let documents = (0..<count).map { _ in
+            weights.vector(terms: terms, count: Int.random(in: 0...min(terms, 12), using: &random), &random)
+        }
+        let index = try SparseFixture(documents: documents, terms: terms)
+            .open(in: folder, windowSize: [64, 1000, 1 << 16][seed % 3])
+        for turn in 0..<9 {
+            let query = weights.vector(
+                terms: terms, count: Int.random(in: 1...15, using: &random), negative: turn % 3 == 2, &random)
+            let all = index.search(query, limit: count)
+            let share = [0, 0.01, 0.3, 0.9, 1][turn % 5]
+            let rows = RowSet(capacity: count) { _ in Double.random(in: 0..<1, using: &random) < share }
+            for limit in [1, 3, 50, count] {
+                let expected = all.filter { rows.contains($0.row) }.prefix(limit)
+                #expect(index.search(query, limit: limit, among: rows) == Array(expected))
+                #expect(index.scan(query, limit: limit, among: rows) == Array(expected))
+            }
+        }
+    }
+
     @Test(arguments: SparseWeights.allCases, 0..<3)
     func manyRowsAreSearchedExactly(weights: SparseWeights, seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed) + 500)

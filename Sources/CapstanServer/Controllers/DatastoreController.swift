@@ -17,7 +17,6 @@ struct DatastoreController {
         group.delete("{datastore}", use: delete)
         group.get("{datastore}/versions", use: versions)
         group.post("{datastore}/versions", use: build)
-        group.get("{datastore}/versions/{version}", use: version)
         group.post("{datastore}/filters", use: filter)
     }
 
@@ -56,25 +55,20 @@ struct DatastoreController {
     }
 
     @Sendable func build(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
+        let name = try context.parameters.require("datastore")
         let body = try await request.json(BuildVersionRequest.self, upTo: bodyLimit)
-        return try .accepted(
-            try await engine.submitBuild(
-                of: context.parameters.require("datastore"), body, by: request.submitter))
+        do {
+            return try .accepted(try await engine.submitBuild(of: name, body, by: request.submitter))
+        } catch let error as DatastoreError where error.code == .nothingToBuild && body.ifChanged {
+            return try .json(
+                UnchangedDatastore(datastore: name, version: try await engine.datastore(name).latestVersion))
+        }
     }
 
     @Sendable func filter(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
         let body = try await request.json(FilterRequest.self, upTo: bodyLimit)
         return try .accepted(
             try await engine.submitFilter(body, of: context.parameters.require("datastore"), by: request.submitter))
-    }
-
-    @Sendable func version(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
-        let text = try context.parameters.require("version")
-        guard let number = Int(text) else {
-            throw DatastoreError.field(.invalidValue, "version", "got \"\(text)\", expected a number")
-        }
-        let id = VersionID(datastore: try context.parameters.require("datastore"), number: number)
-        return try .json(try await engine.version(id))
     }
 }
 

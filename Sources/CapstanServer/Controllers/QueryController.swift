@@ -9,10 +9,22 @@ import RetrievalEngine
 struct QueryController {
     let engine: CapstanEngine
     let bodyLimit: Int
+    let durations: QueryDurations
 
     func addRoutes(to group: RouterGroup<CapstanRequestContext>) {
-        group.post("{domain}/query", use: query)
-        group.post("{domain}/query/batch", use: batch)
+        group.post("{domain}/query") { try await measured($0, $1, query) }
+        group.post("{domain}/query/batch") { try await measured($0, $1, batch) }
+    }
+
+    /// Counts how long what is answered takes.
+    private func measured(
+        _ request: Request, _ context: CapstanRequestContext,
+        _ answer: (Request, CapstanRequestContext) async throws -> Response
+    ) async throws -> Response {
+        let start = ContinuousClock.now
+        let response = try await answer(request, context)
+        durations.record(ContinuousClock.now - start, domain: try context.parameters.require("domain"))
+        return response
     }
 
     @Sendable func query(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
@@ -63,7 +75,8 @@ struct QueryController {
 extension QueryOptions {
     /// The options of a raw question, in its query string.
     static let parameters: Set<String> = [
-        "k", "using", "exclude_image_id", "dedupe", "min_score", "include_pending", "merge", "per_vector", "limit",
+        "k", "using", "exclude_image_id", "filter", "dedupe", "min_score", "include_pending", "merge", "per_vector",
+        "limit",
         "separator", "mmr", "mmr_fetch", "select", "select_from", "order", "seed", "prompt", "template",
         "exact", "ef_search", "nprobe",
     ]
@@ -112,7 +125,7 @@ extension QueryOptions {
         let template = parameters.strings("template").last
         self.init(
             k: try parameters.integer("k"), using: parameters.strings("using").last,
-            excludeImageIDs: parameters.strings("exclude_image_id"),
+            excludeImageIDs: parameters.strings("exclude_image_id"), filter: try QueryFilter(parameters),
             dedupe: try parameters.value("dedupe", Dedupe.forms) { Dedupe(rawValue: $0) },
             minScore: try finite("min_score"), includePending: try parameters.flag("include_pending"), merge: merge,
             mmr: mmr, select: select, prompt: try parameters.flag("prompt") ?? (template != nil), template: template,

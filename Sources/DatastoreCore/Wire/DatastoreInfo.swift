@@ -108,18 +108,22 @@ public struct UpdateDatastoreRequest: Codable, Sendable, Hashable {
     /// From the next build on.
     public var plan: IndexPlan?
     public var recallGate: Double?
+    /// Replaces the whole retention.
+    public var retention: Retention?
 
     public init(
-        description: String? = nil, licence: String? = nil, plan: IndexPlan? = nil, recallGate: Double? = nil
+        description: String? = nil, licence: String? = nil, plan: IndexPlan? = nil, recallGate: Double? = nil,
+        retention: Retention? = nil
     ) {
         self.description = description
         self.licence = licence
         self.plan = plan
         self.recallGate = recallGate
+        self.retention = retention
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case description, licence, plan
+        case description, licence, plan, retention
         case recallGate = "recall_gate"
     }
 
@@ -129,30 +133,7 @@ public struct UpdateDatastoreRequest: Codable, Sendable, Hashable {
         licence = try container.decodeIfPresent(String.self, forKey: .licence)
         plan = try container.decodeIfPresent(IndexPlan.self, forKey: .plan)
         recallGate = try container.decodeIfPresent(Double.self, forKey: .recallGate)
-    }
-}
-
-/// `POST /v1/datastores/{name}/versions`: what is not given is as the datastore has it.
-public struct BuildVersionRequest: Codable, Sendable, Hashable {
-    /// For this build alone.
-    public var plan: IndexPlan?
-    /// For this build alone.
-    public var recallGate: Double?
-
-    public init(plan: IndexPlan? = nil, recallGate: Double? = nil) {
-        self.plan = plan
-        self.recallGate = recallGate
-    }
-
-    enum CodingKeys: String, CodingKey, CaseIterable {
-        case plan
-        case recallGate = "recall_gate"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
-        plan = try container.decodeIfPresent(IndexPlan.self, forKey: .plan)
-        recallGate = try container.decodeIfPresent(Double.self, forKey: .recallGate)
+        retention = try container.decodeIfPresent(Retention.self, forKey: .retention)
     }
 }
 
@@ -174,16 +155,19 @@ public struct DatastoreInfo: Codable, Sendable, Hashable {
     public var plan: IndexPlan
     /// The share of the truly nearest entries that a version with an index must find, of the first ten.
     public var recallGate: Double
+    /// Which versions stay; nil when all do.
+    public var retention: Retention?
 
     public static let defaultRecallGate = 0.95
 
     public init(
         name: String, kind: DatastoreKind, keys: [KeySpec], description: String?, licence: String?, createdAt: Date,
         latestVersion: Int?, entries: Int, pendingChanges: Int, plan: IndexPlan = .exact,
-        recallGate: Double = DatastoreInfo.defaultRecallGate
+        recallGate: Double = DatastoreInfo.defaultRecallGate, retention: Retention? = nil
     ) {
         self.plan = plan
         self.recallGate = recallGate
+        self.retention = retention
         self.name = name
         self.kind = kind
         self.keys = keys
@@ -196,7 +180,7 @@ public struct DatastoreInfo: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case name, kind, keys, description, licence, entries, plan
+        case name, kind, keys, description, licence, entries, plan, retention
         case recallGate = "recall_gate"
         case createdAt = "created_at"
         case latestVersion = "latest_version"
@@ -223,6 +207,8 @@ public struct VersionInfo: Codable, Sendable, Hashable {
     public var jobID: String?
     /// What is wrong, when damaged.
     public var detail: String?
+    /// Its names, in their order.
+    public var tags: [String]
     /// In the answer about one version only.
     public var files: [VersionFile]?
     /// How its keys are searched; in the answer about one version only.
@@ -230,8 +216,10 @@ public struct VersionInfo: Codable, Sendable, Hashable {
 
     public init(
         datastore: String, version: Int, state: VersionState, entries: Int, bytes: Int64, createdAt: Date,
-        jobID: String?, detail: String?, files: [VersionFile]? = nil, indexes: [VersionKeyIndex]? = nil
+        jobID: String?, detail: String?, tags: [String] = [], files: [VersionFile]? = nil,
+        indexes: [VersionKeyIndex]? = nil
     ) {
+        self.tags = tags
         self.indexes = indexes
         self.datastore = datastore
         self.version = version
@@ -245,7 +233,7 @@ public struct VersionInfo: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case datastore, version, state, entries, bytes, detail, files, indexes
+        case datastore, version, state, entries, bytes, detail, tags, files, indexes
         case createdAt = "created_at"
         case jobID = "job_id"
     }

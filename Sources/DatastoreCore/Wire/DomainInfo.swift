@@ -24,24 +24,27 @@ public struct SetDomainRequest: Codable, Sendable, Hashable {
 /// A datastore that a domain asks: pinned to a version, or following the latest.
 public struct DatastoreBinding: Codable, Sendable, Hashable {
     public var name: String
-    /// The pinned version; nil follows the latest.
+    /// The pinned version; nil follows the latest, where there is no tag either.
     public var version: Int?
+    /// Pins the version that has this tag now.
+    public var tag: String?
     /// Results that an answer may have of it; nil is no limit.
     public var limit: Int?
     /// Results of several datastores are ordered by weight × score; above 0.
     public var weight: Float
 
-    public init(name: String, version: Int? = nil, limit: Int? = nil, weight: Float = 1) {
+    public init(name: String, version: Int? = nil, tag: String? = nil, limit: Int? = nil, weight: Float = 1) {
         self.name = name
         self.version = version
+        self.tag = tag
         self.limit = limit
         self.weight = weight
     }
 
     private static let forms =
-        "NAME, NAME@latest or NAME@VERSION, and behind it :limit=N or :weight=W, for example coco@7 or web:limit=2:weight=0.9"
+        "NAME, NAME@latest, NAME@VERSION or NAME@TAG, and behind it :limit=N or :weight=W, for example coco@7 or web:limit=2:weight=0.9"
 
-    /// Reads `NAME` or `NAME@VERSION`, and `:limit=N` and `:weight=W` behind it: the command line's form.
+    /// Reads `NAME`, `NAME@VERSION` or `NAME@TAG`, and `:limit=N` and `:weight=W` behind it: the command line's form.
     ///
     /// - Throws: `invalid_value`.
     public init(argument: String) throws {
@@ -51,9 +54,9 @@ public struct DatastoreBinding: Codable, Sendable, Hashable {
         let options = argument.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
         let parts = options[0].split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         self.init(name: parts[0])
-        if parts.count == 2, parts[1] != "latest" {
-            guard let number = Int(parts[1]), number > 0 else { throw refuse() }
-            version = number
+        if parts.count == 2 {
+            guard let pin = Self.pin(parts[1]) else { throw refuse() }
+            (version, tag) = pin
         }
         for option in options.dropFirst() {
             let pair = option.split(separator: "=", maxSplits: 1).map(String.init)
@@ -83,11 +86,18 @@ public struct DatastoreBinding: Codable, Sendable, Hashable {
         }
     }
 
+    /// What a number, a tag or `latest` pins, which is nothing; nil for what is none of them.
+    private static func pin(_ reference: String) -> (version: Int?, tag: String?)? {
+        if reference == "latest" { return (nil, nil) }
+        if let number = Int(reference) { return number > 0 ? (number, nil) : nil }
+        return TagName.isValid(reference) ? (nil, reference) : nil
+    }
+
     enum CodingKeys: String, CodingKey, CaseIterable {
         case name, version, limit, weight
     }
 
-    /// `version` may be a number, `"latest"`, or absent.
+    /// `version` may be a number, a tag, `"latest"`, or absent.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
         name = try container.decode(String.self, forKey: .name)
@@ -95,10 +105,11 @@ public struct DatastoreBinding: Codable, Sendable, Hashable {
         weight = try container.decodeWeightIfPresent(forKey: .weight) ?? 1
         try validate()
         if let text = try? container.decode(String.self, forKey: .version) {
-            guard text == "latest" else {
+            guard Int(text) == nil, let pin = Self.pin(text) else {
                 throw DatastoreError.field(
-                    .invalidValue, "datastores.version", "got \"\(text)\", expected a number or \"latest\"")
+                    .invalidValue, "datastores.version", "got \"\(text)\", expected a number, a tag or \"latest\"")
             }
+            tag = pin.tag
         } else {
             version = try container.decodeWholeIfPresent(forKey: .version)
         }
@@ -110,7 +121,7 @@ public struct DatastoreBinding: Codable, Sendable, Hashable {
         if let version {
             try container.encode(version, forKey: .version)
         } else {
-            try container.encode("latest", forKey: .version)
+            try container.encode(tag ?? "latest", forKey: .version)
         }
         try container.encodeIfPresent(limit, forKey: .limit)
         if weight != 1 { try container.encode(weight, forKey: .weight) }
@@ -123,22 +134,25 @@ public struct QueryDefaults: Codable, Sendable, Hashable {
     public var minScore: Float?
     public var dedupe: Dedupe?
     public var includePending: Bool?
+    /// Which entries are asked for.
+    public var filter: QueryFilter?
     /// Of prompts, in which `||` stands for the captions.
     public var template: String?
 
     public init(
         k: Int? = nil, minScore: Float? = nil, dedupe: Dedupe? = nil, includePending: Bool? = nil,
-        template: String? = nil
+        filter: QueryFilter? = nil, template: String? = nil
     ) {
         self.k = k
         self.minScore = minScore
         self.dedupe = dedupe
         self.includePending = includePending
+        self.filter = filter
         self.template = template
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case k, dedupe, template
+        case k, dedupe, filter, template
         case minScore = "min_score"
         case includePending = "include_pending"
     }
@@ -149,6 +163,7 @@ public struct QueryDefaults: Codable, Sendable, Hashable {
         minScore = try container.decodeIfPresent(Float.self, forKey: .minScore)
         dedupe = try container.decodeIfPresent(Dedupe.self, forKey: .dedupe)
         includePending = try container.decodeIfPresent(Bool.self, forKey: .includePending)
+        filter = try container.decodeIfPresent(QueryFilter.self, forKey: .filter)
         template = try container.decodeIfPresent(String.self, forKey: .template)
     }
 }

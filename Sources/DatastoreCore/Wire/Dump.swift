@@ -6,6 +6,8 @@ public struct DumpOptions: Codable, Sendable, Hashable {
     public var using: String?
     /// Whether captions of the image that asks are left out, as SmallCap does.
     public var excludeOwnImage: Bool
+    /// Which entries are asked for; nil takes the domain's default.
+    public var filter: QueryFilter?
     public var dedupe: Dedupe?
     public var minScore: Float?
     public var mmr: MMR?
@@ -13,12 +15,14 @@ public struct DumpOptions: Codable, Sendable, Hashable {
     public var select: Selection?
 
     public init(
-        k: Int? = nil, using: String? = nil, excludeOwnImage: Bool = true, dedupe: Dedupe? = nil,
+        k: Int? = nil, using: String? = nil, excludeOwnImage: Bool = true, filter: QueryFilter? = nil,
+        dedupe: Dedupe? = nil,
         minScore: Float? = nil, mmr: MMR? = nil, select: Selection? = nil
     ) {
         self.k = k
         self.using = using
         self.excludeOwnImage = excludeOwnImage
+        self.filter = filter
         self.dedupe = dedupe
         self.minScore = minScore
         self.mmr = mmr
@@ -26,7 +30,7 @@ public struct DumpOptions: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case k, using, dedupe, mmr, select
+        case k, using, filter, dedupe, mmr, select
         case excludeOwnImage = "exclude_own_image"
         case minScore = "min_score"
     }
@@ -37,6 +41,7 @@ public struct DumpOptions: Codable, Sendable, Hashable {
             k: try container.decodeWholeIfPresent(forKey: .k),
             using: try container.decodeIfPresent(String.self, forKey: .using),
             excludeOwnImage: try container.decodeIfPresent(Bool.self, forKey: .excludeOwnImage) ?? true,
+            filter: try container.decodeIfPresent(QueryFilter.self, forKey: .filter),
             dedupe: try container.decodeIfPresent(Dedupe.self, forKey: .dedupe),
             minScore: try container.decodeIfPresent(Float.self, forKey: .minScore),
             mmr: try container.decodeIfPresent(MMR.self, forKey: .mmr),
@@ -48,8 +53,8 @@ public struct DumpOptions: Codable, Sendable, Hashable {
         var select = select
         select?.seed &+= UInt64(number)
         return QueryOptions(
-            k: k, using: using, excludeImageIDs: excludeOwnImage ? [imageID] : [], dedupe: dedupe, minScore: minScore,
-            includePending: false, mmr: mmr, select: select)
+            k: k, using: using, excludeImageIDs: excludeOwnImage ? [imageID] : [], filter: filter,
+            dedupe: dedupe, minScore: minScore, includePending: false, mmr: mmr, select: select)
     }
 }
 

@@ -54,6 +54,10 @@ public enum JobKind: String, Codable, Sendable {
     case filter
     /// Answers a file of questions.
     case dump
+    /// Takes in the version that a bundle holds.
+    case restore
+    /// Compares a version with its manifest, and its indexes with its vectors.
+    case verify
 }
 
 public enum JobState: String, Codable, Sendable, CaseIterable {
@@ -79,6 +83,7 @@ public enum JobPhase: String, Codable, Sendable {
     case publishing
     /// A dump.
     case answering
+    case verifying
     case done
 }
 
@@ -120,6 +125,8 @@ public struct JobInfo: Codable, Sendable, Hashable {
     public var filterReport: FilterReport?
     /// What a dump answered.
     public var dumpReport: DumpReport?
+    /// What was found to be right of a version.
+    public var verifyReport: VerifyReport?
     /// The version it made.
     public var version: Int?
     /// Why it failed.
@@ -133,8 +140,9 @@ public struct JobInfo: Codable, Sendable, Hashable {
         rejectedByCode: [String: Int] = [:], progress: JobProgress? = nil, submittedBy: String? = nil,
         resumed: Int = 0, cancelRequested: Bool = false, report: ImportReport? = nil, version: Int?,
         error: JobFailure?, createdAt: Date, startedAt: Date?, finishedAt: Date?, domain: String? = nil,
-        filterReport: FilterReport? = nil, dumpReport: DumpReport? = nil
+        filterReport: FilterReport? = nil, dumpReport: DumpReport? = nil, verifyReport: VerifyReport? = nil
     ) {
+        self.verifyReport = verifyReport
         self.domain = domain
         self.filterReport = filterReport
         self.dumpReport = dumpReport
@@ -161,6 +169,7 @@ public struct JobInfo: Codable, Sendable, Hashable {
         case id, kind, datastore, domain, state, phase, counts, progress, resumed, report, version, error
         case filterReport = "filter_report"
         case dumpReport = "dump_report"
+        case verifyReport = "verify_report"
         case rejectedByCode = "rejected_by_code"
         case submittedBy = "submitted_by"
         case cancelRequested = "cancel_requested"

@@ -6,6 +6,8 @@ public struct QueryOptions: Codable, Sendable, Hashable {
     public var using: String?
     /// Entries of these images are never answered: a captioner in training must not see its own image's captions.
     public var excludeImageIDs: [String]
+    /// Which entries are asked for; nil takes the domain's default.
+    public var filter: QueryFilter?
     /// Nil takes the domain's default.
     public var dedupe: Dedupe?
     /// Results whose score is below are left out; nil takes the domain's default.
@@ -32,7 +34,8 @@ public struct QueryOptions: Codable, Sendable, Hashable {
     public var ignoreUnknownTerms: Bool
 
     public init(
-        k: Int? = nil, using: String? = nil, excludeImageIDs: [String] = [], dedupe: Dedupe? = nil,
+        k: Int? = nil, using: String? = nil, excludeImageIDs: [String] = [], filter: QueryFilter? = nil,
+        dedupe: Dedupe? = nil,
         minScore: Float? = nil, includePending: Bool? = nil, merge: VectorMerge? = nil, fusion: Fusion? = nil,
         rerank: Rerank? = nil, mmr: MMR? = nil, select: Selection? = nil, prompt: Bool = false,
         template: String? = nil, effort: SearchEffort = SearchEffort(), ignoreUnknownTerms: Bool = false
@@ -41,6 +44,7 @@ public struct QueryOptions: Codable, Sendable, Hashable {
         self.k = k
         self.using = using
         self.excludeImageIDs = excludeImageIDs
+        self.filter = filter
         self.dedupe = dedupe
         self.minScore = minScore
         self.includePending = includePending
@@ -55,7 +59,7 @@ public struct QueryOptions: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case k, using, exclude, dedupe, merge, fusion, rerank, mmr, select, prompt, exact, nprobe
+        case k, using, exclude, filter, dedupe, merge, fusion, rerank, mmr, select, prompt, exact, nprobe
         case efSearch = "ef_search"
         case minScore = "min_score"
         case includePending = "include_pending"
@@ -70,6 +74,7 @@ public struct QueryOptions: Codable, Sendable, Hashable {
             k: try container.decodeWholeIfPresent(forKey: .k),
             using: try container.decodeIfPresent(String.self, forKey: .using),
             excludeImageIDs: try container.decodeIfPresent(Exclusion.self, forKey: .exclude)?.imageIDs ?? [],
+            filter: try container.decodeIfPresent(QueryFilter.self, forKey: .filter),
             dedupe: try container.decodeIfPresent(Dedupe.self, forKey: .dedupe),
             minScore: try container.decodeIfPresent(Float.self, forKey: .minScore),
             includePending: try container.decodeIfPresent(Bool.self, forKey: .includePending),
@@ -92,6 +97,7 @@ public struct QueryOptions: Codable, Sendable, Hashable {
         try container.encodeIfPresent(k, forKey: .k)
         try container.encodeIfPresent(using, forKey: .using)
         if !excludeImageIDs.isEmpty { try container.encode(Exclusion(imageIDs: excludeImageIDs), forKey: .exclude) }
+        try container.encodeIfPresent(filter, forKey: .filter)
         try container.encodeIfPresent(dedupe, forKey: .dedupe)
         try container.encodeIfPresent(minScore, forKey: .minScore)
         try container.encodeIfPresent(includePending, forKey: .includePending)

@@ -32,6 +32,10 @@ public struct ServiceStatus: Codable, Sendable, Hashable {
     public var domains: Int
     public var openVersions: Int
     public var jobsRunning: Int
+    /// Pending changes of a datastore that questions may count.
+    public var pendingLimit: Int
+    /// Datastores with pending changes.
+    public var pending: [PendingStatus]
     /// Versions that are not served, as NAME@VERSION.
     public var damagedVersions: [String]
     /// What the last start found unfinished and did about it.
@@ -40,7 +44,7 @@ public struct ServiceStatus: Codable, Sendable, Hashable {
     public init(
         release: String, readiness: Readiness, startedAt: Date, pid: Int, dataDirectory: String, searchThreads: Int,
         searchesInFlight: Int, datastores: Int, domains: Int, openVersions: Int, jobsRunning: Int,
-        damagedVersions: [String], recovery: [String]
+        pendingLimit: Int, pending: [PendingStatus], damagedVersions: [String], recovery: [String]
     ) {
         self.release = release
         self.readiness = readiness
@@ -53,18 +57,35 @@ public struct ServiceStatus: Codable, Sendable, Hashable {
         self.domains = domains
         self.openVersions = openVersions
         self.jobsRunning = jobsRunning
+        self.pendingLimit = pendingLimit
+        self.pending = pending
         self.damagedVersions = damagedVersions
         self.recovery = recovery
     }
 
     enum CodingKeys: String, CodingKey {
-        case release, readiness, pid, datastores, domains, recovery
+        case release, readiness, pid, datastores, domains, recovery, pending
         case startedAt = "started_at"
         case dataDirectory = "data_directory"
         case searchThreads = "search_threads"
         case searchesInFlight = "searches_in_flight"
         case openVersions = "open_versions"
         case jobsRunning = "jobs_running"
+        case pendingLimit = "pending_limit"
         case damagedVersions = "damaged_versions"
+    }
+}
+
+/// Changes of a datastore that wait for its next version.
+public struct PendingStatus: Codable, Sendable, Hashable {
+    public var datastore: String
+    public var changes: Int
+    /// Said when they come near to the limit; absent otherwise.
+    public var warning: String?
+
+    public init(datastore: String, changes: Int, warning: String? = nil) {
+        self.datastore = datastore
+        self.changes = changes
+        self.warning = warning
     }
 }

@@ -285,9 +285,10 @@ struct ImportReading {
 
     /// The entries that are there already: those of committed changes, else those of the newest version.
     private func existing(_ externalIDs: [String]) throws -> [String: PendingEntry] {
-        var found = try pending.entries(externalIDs: externalIDs)
+        let changed = try pending.entries(externalIDs: externalIDs)
+        var found = changed.filter { !$0.value.isDeletion }
         guard let base else { return found }
-        for (externalID, entry) in try base.entries.entries(externalIDs: externalIDs.filter { found[$0] == nil }) {
+        for (externalID, entry) in try base.entries.entries(externalIDs: externalIDs.filter { changed[$0] == nil }) {
             guard let row = base.row(ofID: entry.id) else { continue }
             found[externalID] = PendingEntry(
                 entry: entry, vectors: base.vectors(row: row).map { PendingVector($0, isHalfPrecision: false) })

@@ -12,7 +12,7 @@ final class JobQueue: Sendable {
         init(id: String, datastore: String, kind: JobKind) {
             self.id = id
             self.datastore = datastore
-            lane = kind == .dump ? "\(datastore)/\(id)" : datastore
+            lane = kind.runsBeside ? "\(datastore)/\(id)" : datastore
         }
     }
 
@@ -84,4 +84,9 @@ final class JobQueue: Sendable {
             }
         }
     }
+}
+
+extension JobKind {
+    /// Whether jobs of this kind only read, so that they run beside those that change their datastore.
+    var runsBeside: Bool { self == .dump || self == .verify }
 }

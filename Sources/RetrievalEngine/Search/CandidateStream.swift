@@ -1,18 +1,33 @@
 import DatastoreCore
 import DatastoreStorage
+import VectorIndex
 
-/// Candidates of one source, best first, as many as are asked for: a version is searched again for more when those found
-/// are used up, as the index knows neither images nor texts.
+/// Candidates of one source, best first, as many as are asked for: it is searched again for more when those found are
+/// used up, as the index knows neither images nor texts.
 final class CandidateStream {
+    private enum Source {
+        case version(TargetProbe)
+        case pending(TargetProbe)
+        /// Nothing that is searched: all are there.
+        case given
+    }
+
     private let target: SearchTarget
-    private let probe: TargetProbe?
+    private let source: Source
+    /// What counts of the source; nil when all does.
+    private let among: RowSet?
+    /// How many entries may come.
+    private let total: Int
     private let readsEntries: Bool
-    private var found: [Candidate]
+    private var found: [Candidate] = []
     private var next = 0
+    private var isSearched = false
+    /// The last candidate before those found, where an index may have missed some.
+    private var last: Candidate?
     private var limit: Int
     private var isComplete: Bool
     /// Whether all was searched and some entries can be no results: they share no term with the question.
-    private(set) var leavesOut: Bool
+    private(set) var leavesOut = false
     /// Candidates whose entries are read at a time.
     private static let chunk = 64
 
@@ -20,25 +35,44 @@ final class CandidateStream {
 
     /// The rows of a version.
     ///
-    /// - Parameter readsEntries: whether each candidate comes with its entry.
-    init(_ target: SearchTarget, _ probe: TargetProbe, expecting count: Int, readsEntries: Bool) {
+    /// - Parameters:
+    ///   - rows: those that count; nil when all do.
+    ///   - readsEntries: whether each candidate comes with its entry.
+    init(
+        versionOf target: SearchTarget, _ probe: TargetProbe, among rows: RowSet?, expecting count: Int,
+        readsEntries: Bool
+    ) {
         self.target = target
-        self.probe = probe
         self.readsEntries = readsEntries
-        found = []
-        limit = min(target.version.count, count + target.pending.hidden.count)
-        isComplete = target.version.count == 0
-        leavesOut = false
+        source = .version(probe)
+        among = rows
+        total = rows?.count ?? target.version.count
+        // As many hidden ones as there are in any part of the version.
+        let hidden = Double(target.pending.hidden.count) / Double(max(1, target.version.count))
+        limit = min(total, count + Int((2 * hidden * Double(count)).rounded(.up)))
+        isComplete = total == 0
+    }
+
+    /// What is pending beside a version.
+    ///
+    /// - Parameter slots: the entries that count; nil when all do.
+    init(pendingOf target: SearchTarget, _ probe: TargetProbe, among slots: RowSet?, expecting count: Int) {
+        self.target = target
+        readsEntries = false
+        source = .pending(probe)
+        among = slots
+        total = slots?.count ?? target.pending.count
+        limit = min(total, count)
+        isComplete = total == 0
     }
 
     /// What is there already, best first.
-    ///
-    /// - Parameter entries: how many entries it was chosen from.
-    init(_ target: SearchTarget, _ candidates: [Candidate], of entries: Int = 0, readsEntries: Bool = false) {
-        leavesOut = candidates.count < entries
+    init(_ target: SearchTarget, _ candidates: [Candidate], readsEntries: Bool = false) {
         self.target = target
         self.readsEntries = readsEntries
-        probe = nil
+        source = .given
+        among = nil
+        total = candidates.count
         found = candidates
         limit = candidates.count
         isComplete = true
@@ -48,26 +82,8 @@ final class CandidateStream {
     func peek() throws -> Candidate? {
         while true {
             if next == found.count {
-                guard !isComplete, let probe else { return nil }
-                if !found.isEmpty || next > 0 {
-                    // Rather once over all than ever nearer to it.
-                    let count = target.version.count
-                    limit = limit * 4 < count / 8 ? limit * 4 : count
-                }
-                let last = found.last
-                let isFirst = last == nil && next == 0
-                // An index that is asked for more finds other rows too: only a search of all goes on where it stopped.
-                let (candidates, isAll) = try target.search(probe, limit: limit, exact: !isFirst)
-                isComplete = isAll || limit >= target.version.count
-                leavesOut = isComplete && candidates.count < target.version.count
-                if let last, target.isApproximate(probe) {
-                    found = candidates.filter { Candidate.precedes(last, $0) }
-                    next = 0
-                } else {
-                    let seen = next
-                    found = candidates
-                    next = min(seen, found.count)
-                }
+                guard !isComplete else { return nil }
+                try search()
                 continue
             }
             if case .version = found[next].place, target.pending.hidden.contains(found[next].id) {
@@ -76,6 +92,33 @@ final class CandidateStream {
             }
             if readsEntries, found[next].entry == nil { try read() }
             return found[next]
+        }
+    }
+
+    private func search() throws {
+        // Rather once over all than ever nearer to it.
+        if isSearched { limit = limit * 4 < total / 8 ? limit * 4 : total }
+        let candidates: [Candidate]
+        let isAll: Bool
+        var startsBehindLast = false
+        switch source {
+        case .version(let probe):
+            // An index that is asked for more finds other rows too: only a search of all goes on where it stopped.
+            (candidates, isAll) = try target.search(probe, limit: limit, among: among, exact: isSearched)
+            startsBehindLast = isSearched && target.isApproximate(probe)
+        case .pending(let probe): (candidates, isAll) = target.searchPending(probe, limit: limit, among: among)
+        case .given: return
+        }
+        isSearched = true
+        isComplete = isAll || limit >= total
+        leavesOut = isComplete && candidates.count < total
+        if startsBehindLast {
+            last = found.last ?? last
+            found = candidates.filter { candidate in last.map { Candidate.precedes($0, candidate) } ?? true }
+            next = 0
+        } else {
+            found = candidates
+            next = min(next, found.count)
         }
     }
 

@@ -4,61 +4,68 @@ import Synchronization
 
 /// The pending changes of one datastore at one moment, in memory, for questions that count them.
 ///
-/// Thread-safe: it never changes.
+/// Thread-safe: it never changes. The next one shares what it has in common with this.
 package final class PendingView: Sendable {
+    /// Where the changes were read from: another instance may count otherwise.
+    let source: PendingChanges
     /// Which state of the pending changes it is.
     let generation: Int
-    /// Committed changes in their order; of one entry the last counts.
-    let changes: [PendingEntry]
-    /// What was asked for last, by version: the same question comes again and again.
-    private let known = Mutex<[VersionID: PendingRows]>([:])
+    let rewrites: Int64
+    /// The last change that went into a version and was forgotten.
+    let forgottenThrough: Int64
+    /// The last change here.
+    let lastSequence: Int64
+    /// Committed changes in their order; of one entry the last counts. Numbered through, from 0: their *slots*.
+    let blocks: [PendingBlock]
+    let count: Int
+    /// What counts beside each version that was asked for.
+    private let known: Mutex<[VersionState?: PendingRows]>
 
-    init(generation: Int, changes: [PendingEntry]) {
-        self.generation = generation
-        self.changes = changes
-    }
+    /// A version of a number may be removed, and another one come from a bundle.
+    private struct VersionState: Hashable {
+        let id: VersionID
+        let lineage: Manifest.Lineage
 
-    static let empty = PendingView(generation: 0, changes: [])
-
-    /// The changes that are not in a version yet.
-    func rows(after version: OpenVersion) -> PendingRows {
-        if let rows = known.withLock({ $0[version.id] }) { return rows }
-        let through = version.manifest.lineage.pendingThrough
-        var last: [Int64: PendingEntry] = [:]
-        for change in changes where change.sequence > through { last[change.entry.id] = change }
-        let rows = PendingRows(entries: last.values.sorted { $0.entry.id < $1.entry.id }, over: version)
-        known.withLock { $0[version.id] = rows }
-        return rows
-    }
-}
-
-/// Pending entries beside a version: they are searched one by one, and hide the entries that they replace.
-struct PendingRows: Sendable {
-    /// In the order of their ids.
-    let entries: [PendingEntry]
-    /// Entries of the version that do not count.
-    let hidden: Set<Int64>
-
-    static let none = PendingRows(entries: [], hidden: [])
-
-    private init(entries: [PendingEntry], hidden: Set<Int64>) {
-        self.entries = entries
-        self.hidden = hidden
-    }
-
-    init(entries: [PendingEntry], over version: OpenVersion) {
-        self.init(
-            entries: entries,
-            hidden: Set(entries.lazy.map(\.entry.id).filter { version.row(ofID: $0) != nil }))
-    }
-
-    func index(ofID id: Int64) -> Int? {
-        var low = 0
-        var high = entries.count
-        while low < high {
-            let middle = (low + high) / 2
-            if entries[middle].entry.id < id { low = middle + 1 } else { high = middle }
+        init(_ version: OpenVersion) {
+            id = version.id
+            lineage = version.manifest.lineage
         }
-        return low < entries.count && entries[low].entry.id == id ? low : nil
+    }
+
+    /// - Parameter previous: the view that the news follow; nil when they are all.
+    init(_ news: PendingChanges.News, of source: PendingChanges, generation: Int, after previous: PendingView?) {
+        self.source = source
+        self.generation = generation
+        rewrites = news.rewrites
+        forgottenThrough = news.forgottenThrough
+        let previous = news.isWhole ? nil : previous
+        lastSequence = news.changes.last?.sequence ?? previous?.lastSequence ?? 0
+        var blocks = previous?.blocks ?? []
+        if !news.changes.isEmpty { blocks.append(PendingBlock(news.changes)) }
+        // Few blocks, and each change is moved a few times only.
+        while blocks.count > 1, blocks[blocks.count - 1].count * 2 > blocks[blocks.count - 2].count {
+            let last = blocks.removeLast()
+            blocks.append(PendingBlock(blocks.removeLast(), last))
+        }
+        self.blocks = blocks
+        count = blocks.reduce(0) { $0 + $1.count }
+        known = Mutex(previous?.known.withLock { $0 } ?? [:])
+    }
+
+    /// The changes that are not in a version yet; nil when some that came after it are in a later version: what was
+    /// forgotten cannot be counted, and the rest alone would be wrong.
+    ///
+    /// - Parameter version: nil while there is none.
+    func rows(after version: OpenVersion?) -> PendingRows? {
+        guard forgottenThrough <= version?.manifest.lineage.pendingThrough ?? 0 else { return nil }
+        let state = version.map(VersionState.init)
+        return known.withLock { known in
+            var rows = known[state] ?? .none
+            if rows.slotCount < count {
+                rows.extend(to: blocks, over: version)
+                known[state] = rows
+            }
+            return rows
+        }
     }
 }

@@ -11,10 +11,10 @@ enum Probe: Sendable {
 
 /// An entry on its way into the answer. Its text is read when it is needed first.
 struct Candidate: Sendable {
-    /// Where the entry is: a row of the version, or of the pending changes beside it.
+    /// Where the entry is: in a row of the version, or in a slot of the pending changes beside it.
     enum Place: Sendable, Hashable {
         case version(row: Int)
-        case pending(index: Int)
+        case pending(slot: Int)
     }
 
     let binding: Int

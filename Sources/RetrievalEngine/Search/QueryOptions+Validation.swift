@@ -67,7 +67,7 @@ extension SearchTarget {
     /// - Throws: `unknown_key`.
     init(
         binding: Int, version: OpenVersion, form: Retriever.Form, using: String?, bound: BoundDatastore,
-        pending: PendingRows, effort: SearchEffort
+        pending: PendingView?, effort: SearchEffort
     ) throws {
         func key(_ kind: KeyKind, named: String?) throws -> OpenKey {
             let keys = version.keys.filter { $0.spec.kind == kind }
@@ -81,11 +81,17 @@ extension SearchTarget {
             return key
         }
         let named = using
+        let rows = pending?.rows(after: version)
         let dense = form == .lexical ? nil : try key(.dense, named: named)
         let sparse = form == .dense ? nil : try key(.sparse, named: form == .lexical ? named : nil)
         self.init(
             binding: binding, version: version, dense: dense?.dense, denseSpec: dense?.spec, sparse: sparse?.sparse,
-            sparseSpec: sparse?.spec, weight: bound.weight, limit: bound.limit ?? .max, pending: pending,
-            effort: effort)
+            sparseSpec: sparse?.spec, weight: bound.weight, limit: bound.limit ?? .max, pending: rows ?? .none,
+            pendingNote: pending == nil || rows != nil ? nil : Self.pendingNote(version), effort: effort)
+    }
+
+    private static func pendingNote(_ version: OpenVersion) -> String {
+        "pending changes of \(version.id.datastore) are not counted: some that came after \(version.id), which the domain "
+            + "is bound to, are in a later version already"
     }
 }

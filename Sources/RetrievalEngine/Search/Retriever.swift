@@ -22,6 +22,7 @@ package struct Retriever: Sendable {
     private let dedupe: Dedupe
     private let minScore: Float
     private let template: PromptTemplate?
+    private let filter: QueryFilter?
 
     /// Results when neither the question nor the domain says how many; SmallCap's k.
     package static let defaultK = 4
@@ -47,13 +48,17 @@ package struct Retriever: Sendable {
         k = options.k ?? defaults.k ?? (options.merge == nil ? Self.defaultK : Self.defaultNames)
         dedupe = options.dedupe ?? defaults.dedupe ?? .none
         minScore = options.minScore ?? defaults.minScore ?? -.infinity
+        filter = try (options.filter ?? defaults.filter).flatMap { filter in
+            try filter.validate(field: "filter")
+            return filter.isEmpty ? nil : filter
+        }
         template = options.prompt ? (options.template ?? defaults.template).map(PromptTemplate.init) ?? .smallCap : nil
         try options.validate(k: k, form: form, maximumK: maximumK)
         targets = try domain.openVersions().enumerated().map { index, version in
             try SearchTarget(
                 binding: index, version: version, form: form, using: options.using,
-                bound: domain.info.datastores[index],
-                pending: index < pending.count ? pending[index].rows(after: version) : .none, effort: options.effort)
+                bound: domain.info.datastores[index], pending: index < pending.count ? pending[index] : nil,
+                effort: options.effort)
         }
     }
 
@@ -142,16 +147,42 @@ package struct Retriever: Sendable {
         return vectors
     }
 
-    /// The entries of the excluded images, per binding. Looked up once for all vectors of a request; blocks.
-    package func exclusions() throws -> [Set<Int64>] {
-        let images = Set(options.excludeImageIDs)
-        return try targets.map { target in
-            var ids = try target.version.entries.ids(ofImages: options.excludeImageIDs)
-            guard !images.isEmpty else { return ids }
-            for entry in target.pending.entries where entry.entry.fields.imageID.map(images.contains) ?? false {
-                ids.insert(entry.entry.id)
-            }
-            return ids
+    /// Which entries a question may be answered with, for each binding.
+    package struct Scope: Sendable {
+        /// Entries that are no results.
+        package var excluded: [Set<Int64>]
+        /// What the filter lets through; nil where there is none.
+        fileprivate let passing: [Passing?]
+    }
+
+    /// What a filter lets through of a version and of what is pending beside it.
+    fileprivate struct Passing: Sendable {
+        let rows: RowSet
+        let slots: RowSet
+    }
+
+    /// The excluded images and the filter, looked up once for all vectors of a request. Blocks.
+    package func scope() throws -> Scope {
+        Scope(
+            excluded: try targets.map { target in
+                var ids = try target.version.entries.ids(ofImages: options.excludeImageIDs)
+                ids.formUnion(target.pending.ids(ofImages: options.excludeImageIDs))
+                return ids
+            },
+            passing: try targets.map { target in
+                guard let filter else { return nil }
+                let test = FieldTest(filter)
+                return Passing(
+                    rows: try target.version.filters.rows(filter, of: target.version),
+                    slots: target.pending.slots(where: test.passes))
+            })
+    }
+
+    /// Whether a filter leaves out entries.
+    private func leavesOut(_ scope: Scope) -> Bool {
+        zip(targets, scope.passing).contains { target, passing in
+            guard let passing else { return false }
+            return passing.rows.count < target.version.count || passing.slots.count < target.pending.count
         }
     }
 
@@ -161,14 +192,14 @@ package struct Retriever: Sendable {
     ///
     /// - Parameters:
     ///   - probe: validated.
-    ///   - excluded: what `exclusions` gave, and entries that are no results for another reason.
-    func answer(_ probe: Probe, excluding excluded: [Set<Int64>]) throws -> QueryAnswer {
-        try finish(ranked(probe, count: pool, excluding: excluded, isAnswer: true), probe)
+    ///   - scope: what `scope` gave, and entries that are no results for another reason.
+    func answer(_ probe: Probe, in scope: Scope) throws -> QueryAnswer {
+        try finish(ranked(probe, count: pool, in: scope, isAnswer: true), probe)
     }
 
     /// The first stage alone, with texts: what a reranker is given. Blocks.
-    func firstStage(_ probe: Probe, excluding excluded: [Set<Int64>]) throws -> Ranking {
-        var ranking = try ranked(probe, count: pool, excluding: excluded, isAnswer: true)
+    func firstStage(_ probe: Probe, in scope: Scope) throws -> Ranking {
+        var ranking = try ranked(probe, count: pool, in: scope, isAnswer: true)
         ranking.candidates = try read(ranking.candidates)
         return ranking
     }
@@ -205,12 +236,19 @@ package struct Retriever: Sendable {
         if entryCount < k { reasons.insert(.tooFewEntries) }
         return QueryAnswer(
             domain: domain.info.domain, revision: domain.info.revision, results: results,
-            shortfall: shortfall(results.count, reasons), prompt: template?.render(results.map(\.text)), notes: notes)
+            shortfall: shortfall(results.count, reasons), prompt: template?.render(results.map(\.text)),
+            notes: self.notes(and: notes))
     }
 
     /// Entries that there are, pending ones that count among them.
     private var entryCount: Int {
-        targets.reduce(0) { $0 + $1.version.count + $1.pending.entries.count - $1.pending.hidden.count }
+        targets.reduce(0) { $0 + $1.version.count + $1.pending.count - $1.pending.hidden.count }
+    }
+
+    /// What did not go as asked; nil when all did.
+    private func notes(and others: [String]?) -> [String]? {
+        let notes = targets.compactMap(\.pendingNote) + (others ?? [])
+        return notes.isEmpty ? nil : notes
     }
 
     private func shortfall(_ count: Int, _ reasons: Set<ShortfallReason>) -> Shortfall? {
@@ -224,13 +262,13 @@ package struct Retriever: Sendable {
     ///
     /// - Parameter isAnswer: whether what limits answers counts; a ranking that is fused with another is whole.
     private func ranked(
-        _ probe: Probe, count: Int, excluding excluded: [Set<Int64>], isAnswer: Bool
+        _ probe: Probe, count: Int, in scope: Scope, isAnswer: Bool
     ) throws -> Ranking {
         let readsEntries = isAnswer && (dedupe.text || dedupe.image)
         var streams: [CandidateStream] = []
         var reasons: Set<ShortfallReason> = []
         if case .fused(let vector, let terms) = probe, fusion.method == .rrf {
-            let (candidates, why) = try fusedByRank(vector, terms, excluding: excluded)
+            let (candidates, why) = try fusedByRank(vector, terms, in: scope)
             reasons = why
             for target in targets {
                 let own = candidates.filter { $0.binding == target.binding }
@@ -239,27 +277,32 @@ package struct Retriever: Sendable {
         } else {
             for target in targets {
                 guard let wanted = targetProbe(probe, target) else { continue }
-                let expected = count + excluded[target.binding].count
-                streams.append(CandidateStream(target, wanted, expecting: expected, readsEntries: readsEntries))
-                if !target.pending.entries.isEmpty {
-                    let candidates = target.pendingCandidates(wanted)
-                    streams.append(CandidateStream(target, candidates, of: target.pending.entries.count))
+                let expected = count + scope.excluded[target.binding].count
+                let passing = scope.passing[target.binding]
+                streams.append(
+                    CandidateStream(
+                        versionOf: target, wanted, among: passing?.rows, expecting: expected,
+                        readsEntries: readsEntries))
+                if target.pending.count > 0 {
+                    streams.append(
+                        CandidateStream(pendingOf: target, wanted, among: passing?.slots, expecting: expected))
                 }
             }
         }
-        var ranking = try choose(count, from: streams, excluding: excluded, reasons, isAnswer: isAnswer)
+        var ranking = try choose(count, from: streams, in: scope, reasons, isAnswer: isAnswer)
         if case .lexical = probe, streams.contains(where: \.leavesOut) { ranking.reasons.insert(.noSharedTerm) }
         return ranking
     }
 
     /// Takes the best candidate of all streams again and again, and keeps those that may be results.
     private func choose(
-        _ count: Int, from streams: [CandidateStream], excluding excluded: [Set<Int64>],
+        _ count: Int, from streams: [CandidateStream], in scope: Scope,
         _ known: Set<ShortfallReason>, isAnswer: Bool
     ) throws -> Ranking {
         var chosen: [Candidate] = []
         chosen.reserveCapacity(min(count, 1024))
         var reasons = known
+        if leavesOut(scope) { reasons.insert(.filter) }
         var taken = [Int](repeating: 0, count: targets.count)
         var same = SameResults(isAnswer ? dedupe : .none)
         // What is compared vector by vector is not compared for ever.
@@ -278,7 +321,7 @@ package struct Retriever: Sendable {
             } else if isAnswer, taken[candidate.binding] >= target.limit {
                 reasons.insert(.limited)
                 stream.close()
-            } else if excluded[candidate.binding].contains(candidate.id) {
+            } else if scope.excluded[candidate.binding].contains(candidate.id) {
                 reasons.insert(.excluded)
                 stream.pop()
             } else if same.contains(candidate, vector: { targets[$0.binding].vector(of: $0.place) }, target.denseSpec) {
@@ -302,10 +345,10 @@ package struct Retriever: Sendable {
 
     /// Reciprocal rank fusion of a dense and a lexical ranking of the whole domain.
     private func fusedByRank(
-        _ vector: [Float], _ terms: [SparseVector], excluding excluded: [Set<Int64>]
+        _ vector: [Float], _ terms: [SparseVector], in scope: Scope
     ) throws -> ([Candidate], Set<ShortfallReason>) {
-        let dense = try ranked(.dense(vector), count: fusion.depth, excluding: excluded, isAnswer: false)
-        let lexical = try ranked(.lexical(terms), count: fusion.depth, excluding: excluded, isAnswer: false)
+        let dense = try ranked(.dense(vector), count: fusion.depth, in: scope, isAnswer: false)
+        let lexical = try ranked(.lexical(terms), count: fusion.depth, in: scope, isAnswer: false)
         var found: [Candidate.Identity: Candidate] = [:]
         for var candidate in lexical.candidates {
             candidate.parts = (nil, candidate.score)
@@ -358,14 +401,14 @@ package struct Retriever: Sendable {
     /// One list of names from the hits of many vectors, as EVCap makes it. Blocks.
     ///
     /// - Parameter vectors: validated.
-    package func merged(_ vectors: QueryVectors, _ merge: VectorMerge, excluding excluded: [Set<Int64>]) throws
+    package func merged(_ vectors: QueryVectors, _ merge: VectorMerge, in scope: Scope) throws
         -> QueryAnswer
     {
         var reasons: Set<ShortfallReason> = []
         var hits: [(vector: Int, candidate: Candidate)] = []
         for index in 0..<vectors.count {
             let vector = Array(vectors.values[index * vectors.dim..<(index + 1) * vectors.dim])
-            let found = try ranked(.dense(vector), count: merge.perVector, excluding: excluded, isAnswer: false)
+            let found = try ranked(.dense(vector), count: merge.perVector, in: scope, isAnswer: false)
             reasons.formUnion(found.reasons)
             for candidate in found.candidates {
                 if candidate.score >= minScore { hits.append((index, candidate)) } else { reasons.insert(.minScore) }
@@ -413,7 +456,7 @@ package struct Retriever: Sendable {
         return QueryAnswer(
             domain: domain.info.domain, revision: domain.info.revision, results: results,
             shortfall: shortfall(results.count, reasons), prompt: template?.render(names), names: names,
-            joined: names.joined(separator: merge.separator))
+            joined: names.joined(separator: merge.separator), notes: notes(and: nil))
     }
 
     // MARK: Results
@@ -498,9 +541,11 @@ package struct Retriever: Sendable {
         }
         let id: Int64
         if let externalID = reference.externalID {
-            if let pending = target.pending.entries.first(where: { $0.entry.fields.externalID == externalID }) {
-                id = pending.entry.id
-            } else if let entry = try target.version.entries.entries(externalIDs: [externalID])[externalID] {
+            if let pending = target.pending.id(ofExternalID: externalID) {
+                id = pending
+            } else if let entry = try target.version.entries.entries(externalIDs: [externalID])[externalID],
+                !target.pending.hidden.contains(entry.id)
+            {
                 id = entry.id
             } else {
                 throw unknown("\"\(externalID.prefix(80))\"")
@@ -508,10 +553,12 @@ package struct Retriever: Sendable {
         } else {
             id = reference.id ?? 0
         }
-        if let index = target.pending.index(ofID: id) {
-            return (target.vector(of: .pending(index: index)), target.binding, id)
+        if let slot = target.pending.slot(ofID: id) {
+            return (target.vector(of: .pending(slot: slot)), target.binding, id)
         }
-        guard let row = target.version.row(ofID: id) else { throw unknown("\(id)") }
+        guard let row = target.version.row(ofID: id), !target.pending.hidden.contains(id) else {
+            throw unknown("\(id)")
+        }
         return (target.vector(of: .version(row: row)), target.binding, id)
     }
 }

@@ -17,6 +17,8 @@ struct SearchTarget: Sendable {
     /// Results of it that an answer may have.
     let limit: Int
     let pending: PendingRows
+    /// Why pending changes do not count although they were asked for.
+    let pendingNote: String?
     /// How far the index of the dense key looks.
     let effort: SearchEffort
 
@@ -33,37 +35,40 @@ struct SearchTarget: Sendable {
 
     /// The best `limit` rows of the version, best first.
     ///
-    /// - Parameter exact: whether all rows are looked at, whatever the question says.
+    /// - Parameters:
+    ///   - rows: the rows that count; nil when all do.
+    ///   - exact: whether all rows are looked at, whatever the question says.
     /// - Returns: also whether these are all that can be results.
     func search(
-        _ probe: TargetProbe, limit: Int, exact: Bool = false
+        _ probe: TargetProbe, limit: Int, among rows: RowSet?, exact: Bool = false
     ) throws -> (candidates: [Candidate], isComplete: Bool) {
+        let count = rows?.count ?? version.count
         switch probe {
         case .dense(let query):
             guard let dense else { return ([], true) }
-            let hits = try dense.search(query, limit: limit, effort: exact ? SearchEffort(exact: true) : effort)
-            return (hits.map { candidate(row: $0.row, score: $0.score) }, hits.count >= dense.count)
+            let hits = try dense.search(
+                query, limit: limit, among: rows, effort: exact ? SearchEffort(exact: true) : effort)
+            return (hits.map { candidate(row: $0.row, score: $0.score) }, hits.count >= count)
         case .lexical(let query):
             guard let sparse else { return ([], true) }
-            let hits = sparse.search(query, limit: limit)
-            return (
-                hits.map { candidate(row: $0.row, score: $0.score) }, hits.count < limit || hits.count >= sparse.count
-            )
+            let hits = sparse.search(query, limit: limit, among: rows)
+            return (hits.map { candidate(row: $0.row, score: $0.score) }, hits.count < limit || hits.count >= count)
         case .sum(let query, let lexical, let fusion):
-            return try sum(query, lexical, fusion, limit: limit)
+            return try sum(query, lexical, fusion, limit: limit, among: rows)
         }
     }
 
     /// The largest weighted sums of two scores, exact: both rankings are read until no entry that is in neither can
     /// belong to the answer (the threshold algorithm, Fagin et al., PODS 2001).
     private func sum(
-        _ query: KeyQuery, _ lexical: SparseVector, _ fusion: Fusion, limit: Int
+        _ query: KeyQuery, _ lexical: SparseVector, _ fusion: Fusion, limit: Int, among rows: RowSet?
     ) throws -> (candidates: [Candidate], isComplete: Bool) {
         guard let dense, let sparse else { return ([], true) }
+        let count = rows?.count ?? dense.count
         var depth = max(64, limit)
         while true {
-            let near = try dense.search(query, limit: depth, effort: SearchEffort(exact: true))
-            let matching = sparse.search(lexical, limit: depth)
+            let near = try dense.search(query, limit: depth, among: rows, effort: SearchEffort(exact: true))
+            let matching = sparse.search(lexical, limit: depth, among: rows)
             var scores: [Int: Float] = [:]
             for hit in near { scores[hit.row] = hit.score }
             for hit in matching where scores[hit.row] == nil { scores[hit.row] = dense.score(query, row: hit.row) }
@@ -72,50 +77,63 @@ struct SearchTarget: Sendable {
                 return candidate(row: row, score: fusion.sum(score, terms), parts: (score, terms))
             }
             candidates.sort { $0.score != $1.score ? $0.score > $1.score : $0.id < $1.id }
-            if near.count >= dense.count { return (Array(candidates.prefix(limit)), limit >= candidates.count) }
+            if near.count >= count { return (Array(candidates.prefix(limit)), limit >= candidates.count) }
             // An entry in neither ranking scores no more by either.
             let rest = matching.count < depth ? 0 : max(0, matching.last?.score ?? 0)
             let bound = fusion.sum(near.last?.score ?? 0, rest)
             let certain = candidates.prefix { $0.score > bound }.count
             if certain >= limit { return (Array(candidates.prefix(limit)), false) }
-            depth = depth * 4 < dense.count / 8 ? depth * 4 : dense.count
+            depth = depth * 4 < count / 8 ? depth * 4 : count
         }
     }
 
-    /// All pending entries that can be results, best first.
-    func pendingCandidates(_ probe: TargetProbe) -> [Candidate] {
-        var found: [Candidate] = []
-        for (index, entry) in pending.entries.enumerated() {
-            guard let (score, parts) = score(probe, entry) else { continue }
-            found.append(
-                Candidate(
-                    binding: binding, id: entry.entry.id, place: .pending(index: index), score: score,
-                    rank: Double(score) * Double(weight), parts: parts, entry: entry.entry))
-        }
-        return found.sorted(by: Candidate.precedes)
-    }
-
-    private func score(
-        _ probe: TargetProbe, _ entry: PendingEntry
-    ) -> (score: Float, parts: (dense: Float?, lexical: Float?)?)? {
-        func dense(_ query: KeyQuery) -> Float? {
-            position(denseSpec).map { query.score(of: entry.vectors[$0].vector.numbers) }
-        }
-        func weights() -> SparseVector? {
-            guard let position = position(sparseSpec), case .sparse(let weights) = entry.vectors[position].vector else {
-                return nil
+    /// The best `limit` pending entries, best first.
+    ///
+    /// - Parameter slots: the entries that count; nil when all do.
+    /// - Returns: also whether these are all that can be results.
+    func searchPending(
+        _ probe: TargetProbe, limit: Int, among slots: RowSet?
+    ) -> (candidates: [Candidate], isComplete: Bool) {
+        guard limit > 0 else { return ([], true) }
+        var top = TopHits(limit: limit)
+        // Ties are in the order of ids.
+        pending.forEachBlock { block, start in
+            let isWanted = { pending.isCounted(start + $0) && slots?.contains(start + $0) ?? true }
+            let id = { Int(block.changes[$0].entry.id) }
+            if case .dense(let query) = probe {
+                position(denseSpec).flatMap(block.vectors)?.search(query, where: isWanted, into: &top, as: id)
+                return
             }
-            return weights
+            for place in 0..<block.count where isWanted(place) {
+                if let score = score(probe, block, place) { top.offer(row: id(place), score: score) }
+            }
         }
+        let hits = top.sorted()
+        let candidates = hits.compactMap { hit -> Candidate? in
+            guard let slot = pending.slot(ofID: Int64(hit.row)) else { return nil }
+            var parts: (dense: Float?, lexical: Float?)?
+            if case .sum(let query, let lexical, _) = probe {
+                let weights = position(sparseSpec).flatMap { pending.weights(slot, key: $0) } ?? .empty
+                parts = (query.score(of: vector(of: .pending(slot: slot))), lexical.dot(weights))
+            }
+            return Candidate(
+                binding: binding, id: Int64(hit.row), place: .pending(slot: slot), score: hit.score,
+                rank: Double(hit.score) * Double(weight), parts: parts, entry: pending.entry(slot))
+        }
+        return (candidates, candidates.count < limit)
+    }
+
+    private func score(_ probe: TargetProbe, _ block: PendingBlock, _ place: Int) -> Float? {
+        let weights = position(sparseSpec).map(block.weights) ?? []
         switch probe {
-        case .dense(let query): return dense(query).map { ($0, nil) }
+        case .dense(let query):
+            return position(denseSpec).flatMap(block.vectors).map { $0.score(query, of: place) }
         case .lexical(let query):
-            guard let weights = weights(), query.sharesPositiveTerm(with: weights) else { return nil }
-            return (query.dot(weights), nil)
+            guard place < weights.count, query.sharesPositiveTerm(with: weights[place]) else { return nil }
+            return query.dot(weights[place])
         case .sum(let query, let lexical, let fusion):
-            guard let score = dense(query), let weights = weights() else { return nil }
-            let terms = lexical.dot(weights)
-            return (fusion.sum(score, terms), (score, terms))
+            guard place < weights.count, let vectors = position(denseSpec).flatMap(block.vectors) else { return nil }
+            return fusion.sum(vectors.score(query, of: place), lexical.dot(weights[place]))
         }
     }
 
@@ -129,7 +147,7 @@ struct SearchTarget: Sendable {
     func vector(of place: Candidate.Place) -> [Float] {
         switch place {
         case .version(let row): dense?.vectors.vector(row: row) ?? []
-        case .pending(let index): position(denseSpec).map { pending.entries[index].vectors[$0].vector.numbers } ?? []
+        case .pending(let slot): position(denseSpec).map { pending.vector(slot, key: $0) } ?? []
         }
     }
 
@@ -137,11 +155,8 @@ struct SearchTarget: Sendable {
     func matches(_ query: SparseVector, _ place: Candidate.Place) -> [(term: UInt32, weight: Float)] {
         switch place {
         case .version(let row): return sparse?.matches(query, row: row) ?? []
-        case .pending(let index):
-            guard let position = position(sparseSpec),
-                case .sparse(let weights) = pending.entries[index].vectors[position].vector
-            else { return [] }
-            return query.matches(weights)
+        case .pending(let slot):
+            return position(sparseSpec).flatMap { pending.weights(slot, key: $0) }.map(query.matches) ?? []
         }
     }
 }

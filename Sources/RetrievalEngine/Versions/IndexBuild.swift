@@ -24,34 +24,38 @@ struct IndexBuild {
     /// - Returns: the index, nil where all searches are exact.
     /// - Throws: `recall_gate_refused`.
     func run(_ spec: KeySpec, _ vectors: VectorFile) throws -> (index: VectorIndex?, made: Made) {
-        var wanted = plan
-        var reason: String?
-        if plan.method == .auto {
-            let choice = IndexPlanner(vectors).choice(for: plan)
-            wanted = choice.plan
-            reason = choice.reason
+        guard plan.method == .auto else { return try make(plan, nil, spec, vectors) }
+        var refused: [String] = []
+        for choice in IndexPlanner(vectors).choices(for: plan) {
+            do {
+                var (index, made) = try make(choice.plan, choice.reason, spec, vectors)
+                if !refused.isEmpty {
+                    made.reason = "\(made.reason ?? ""); before it: \(refused.joined(separator: ", "))"
+                }
+                return (index, made)
+            } catch let error as DatastoreError where error.code == .recallGateRefused {
+                refused.append("\(choice.plan.method.rawValue) did not pass the gate of \(gate)")
+            }
         }
-        if vectors.count < wanted.minimumRows {
-            reason = "\(wanted.method.rawValue) needs \(wanted.minimumRows) entries, and there are \(vectors.count)"
-            wanted = .exact
+        return (nil, Made(plan: .exact, reason: refused.joined(separator: ", ")))
+    }
+
+    private func make(
+        _ plan: IndexPlan, _ reason: String?, _ spec: KeySpec, _ vectors: VectorFile
+    ) throws -> (index: VectorIndex?, made: Made) {
+        guard vectors.count >= plan.minimumRows else {
+            let reason = "\(plan.method.rawValue) needs \(plan.minimumRows) entries, and there are \(vectors.count)"
+            return (nil, Made(plan: .exact, reason: reason))
         }
-        wanted = wanted.filled(rows: vectors.count, dim: spec.dim)
+        var wanted = plan.filled(rows: vectors.count, dim: spec.dim)
         guard wanted.method != .exact else { return (nil, Made(plan: .exact, reason: reason)) }
         let index = try PlannedIndex.build(wanted, vectors: vectors, metric: spec.metric) { rows in
             try progress(.indexing, rows, Double(rows) / Double(vectors.count))
         }
         let key = try KeyIndex(vectors: vectors, metric: spec.metric, plan: wanted, index: index)
         var recall = try measure(key, spec)
-        if plan.method == .auto {
-            guard let least = recall.curve.first(where: { $0.recall >= gate }) else {
-                return (
-                    nil,
-                    Made(
-                        plan: .exact,
-                        reason: "\(wanted.method.rawValue) found at most \(Self.shown(recall.curve)), "
-                            + "under the gate of \(gate)")
-                )
-            }
+        // Where nobody has set the effort, it is the least that passes.
+        if self.plan.method == .auto, let least = recall.curve.first(where: { $0.recall >= gate }) {
             wanted.efSearch = least.efSearch
             wanted.nprobe = least.nprobe
             recall.recall = least.recall
@@ -83,10 +87,6 @@ struct IndexBuild {
             "key \"\(spec.name)\": \(plan) finds \(recall.recall.shownAsShare) of the \(recall.k) nearest, the gate is "
                 + "\(gate) (\(recall.questions) questions, \(recall.source.rawValue)). Measured: \(curve). \(advice). "
                 + "The old version stays")
-    }
-
-    private static func shown(_ curve: [RecallReport.Point]) -> String {
-        (curve.map(\.recall).max() ?? 0).shownAsShare
     }
 }
 

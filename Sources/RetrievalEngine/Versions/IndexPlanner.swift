@@ -142,29 +142,31 @@ struct IndexPlanner {
         }
     }
 
-    /// What `auto` takes: exact search where it is fast enough, else the fastest index within the budgets.
-    func choice(for plan: IndexPlan) -> (plan: IndexPlan, reason: String) {
+    /// What `auto` takes, and after it what it tries where an index does not pass the gate: exact search where it is fast
+    /// enough, else the indexes within the budgets, the one that is built soonest first, and exact search at last.
+    func choices(for plan: IndexPlan) -> [(plan: IndexPlan, reason: String)] {
         let budget = Budget(plan)
         let estimates = estimates(for: plan)
         let exact = estimates.first { $0.plan.method == .exact } ?? estimate(.exact)
         let size = "\(rows) entries of \(dim) numbers"
         let scan = "an exact search takes about \(exact.latencyMilliseconds.shown) ms"
         if exact.latencyMilliseconds <= budget.latency {
-            return (.exact, "\(size): \(scan), within \(budget.latency.shown) ms")
+            return [(.exact, "\(size): \(scan), within \(budget.latency.shown) ms")]
         }
         let fitting = estimates.filter { $0.plan.method != .exact && $0.against == nil }
-        guard let best = fitting.min(by: { $0.latencyMilliseconds < $1.latencyMilliseconds }) else {
-            return (
-                .exact,
-                "\(size): \(scan), and no index is within \(budget.latency.shown) ms and "
-                    + "\(budget.memory.shownAsMegabytes) of memory"
+        return fitting.sorted { $0.buildSeconds < $1.buildSeconds }.map { estimate in
+            (
+                estimate.plan,
+                "\(size): \(scan), more than \(budget.latency.shown) ms; \(estimate.plan.method.rawValue) is expected to take "
+                    + "\(estimate.latencyMilliseconds.shown) ms and \(estimate.memoryBytes.shownAsMegabytes) of memory"
             )
-        }
-        return (
-            best.plan,
-            "\(size): \(scan), more than \(budget.latency.shown) ms; \(best.plan.method.rawValue) is expected to take "
-                + "\(best.latencyMilliseconds.shown) ms and \(best.memoryBytes.shownAsMegabytes) of memory"
-        )
+        } + [
+            (
+                .exact,
+                "\(size): \(scan), and no index is within \(budget.latency.shown) ms, "
+                    + "\(budget.memory.shownAsMegabytes) of memory and the recall gate"
+            )
+        ]
     }
 }
 

@@ -11,6 +11,8 @@ package final class OpenVersion: Sendable {
     /// In the order of the datastore's keys; one at least.
     package let keys: [OpenKey]
     package let entries: EntryReader
+    /// The rows that filters let through.
+    let filters: VersionFilters
 
     /// Blocks while the files are opened.
     ///
@@ -40,6 +42,7 @@ package final class OpenVersion: Sendable {
             // Its checksum was right, so it is not the file that is wrong.
             throw DatastoreError(.indexFailed, "\(id): \(file): \(error.message)")
         }
+        filters = VersionFilters(entries)
         manifest = folder.manifest
     }
 

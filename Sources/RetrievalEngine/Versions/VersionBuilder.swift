@@ -49,7 +49,7 @@ struct VersionBuilder {
             lineage: Manifest.Lineage(
                 baseVersion: base?.id.number, jobID: jobID, pendingThrough: through,
                 lastEntryID: max(rows.lastID, counts.lastID), added: counts.added, replaced: counts.replaced,
-                removed: keeps == nil ? nil : counts.removed),
+                removed: keeps == nil && counts.removed == 0 ? nil : counts.removed),
             tools: ["capstan": Release.version, "faiss": VectorIndex.faissVersion], createdAt: Date())
     }
 
@@ -65,6 +65,7 @@ struct VersionBuilder {
     struct Counts {
         var added = 0
         var replaced = 0
+        /// Deleted, or not kept.
         var removed = 0
         /// The largest id that came by, also of an entry that did not stay.
         var lastID: Int64 = 0
@@ -100,12 +101,15 @@ struct VersionBuilder {
             while end < count, let id = base?.ids[end], id < change.entry.id { end += 1 }
             try copy(next..<end)
             next = end
-            if end < count, base?.ids[end] == change.entry.id {
-                next += 1
-                counts.replaced += 1
-            } else {
-                counts.added += 1
+            let isInBase = end < count && base?.ids[end] == change.entry.id
+            if isInBase { next += 1 }
+            if change.isDeletion {
+                // Its id is not given again.
+                counts.lastID = max(counts.lastID, change.entry.id)
+                if isInBase { counts.removed += 1 }
+                return
             }
+            if isInBase { counts.replaced += 1 } else { counts.added += 1 }
             try take(change.entry, change.vectors.map(\.vector))
         }
         try copy(next..<count)

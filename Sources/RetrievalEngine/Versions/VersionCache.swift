@@ -28,6 +28,9 @@ final class VersionCache: Sendable {
         return insert(try open())
     }
 
+    /// The version if it is open.
+    func opened(_ id: VersionID) -> OpenVersion? { state.withLock { $0.open[id]?.version } }
+
     /// Adds a version that was opened; the one that is there already, if there is one.
     @discardableResult
     func insert(_ opened: OpenVersion) -> OpenVersion {
@@ -42,6 +45,32 @@ final class VersionCache: Sendable {
     }
 
     var openCount: Int { state.withLock { $0.open.values.count { $0.version != nil } } }
+
+    /// Whether somebody has the version open.
+    func isOpen(_ id: VersionID) -> Bool { state.withLock { $0.open[id]?.version != nil } }
+
+    /// Lets go of a version.
+    ///
+    /// - Returns: whether somebody else still has it open.
+    func release(_ id: VersionID) -> Bool {
+        forget(id)
+        return isOpen(id)
+    }
+
+    /// Forgets a version whose files are going or are others now: who asks next opens them anew.
+    func drop(_ id: VersionID) {
+        state.withLock { _ = $0.open.removeValue(forKey: id) }
+        forget(id)
+    }
+
+    private func forget(_ id: VersionID) {
+        let dropped = state.withLock { state in
+            let dropped = state.recent.filter { $0.id == id }
+            state.recent.removeAll { $0.id == id }
+            return dropped
+        }
+        withExtendedLifetime(dropped) {}
+    }
 
     /// Lets go of the versions of a datastore that is deleted.
     func forget(datastore: String) {

@@ -28,4 +28,30 @@ struct VersionPublisher {
         onStep(.renamed)
         return VersionRecord(manifest: manifest, manifestSHA256: sealed.sha256, bytes: sealed.bytes)
     }
+
+    /// Renames a folder that has its manifest, and whose files are on disk. Blocks.
+    ///
+    /// - Parameter checkpoint: as above.
+    /// - Returns: the catalog row that makes the version exist.
+    func place(
+        sealing staged: URL, manifest: Manifest, manifestSHA256: String, checkpoint: () throws -> Void
+    ) throws -> VersionRecord {
+        onStep(.staged)
+        try VersionFolder.protect(staged)
+        let itself = try FileDigest.of(staged.appending(path: Manifest.fileName))
+        guard itself.sha256 == manifestSHA256 else {
+            throw DatastoreError(
+                .storageFailed, "\(manifest.id): \(Manifest.fileName) is not on disk as it was written")
+        }
+        onStep(.synced)
+        try checkpoint()
+        let place = directory.version(manifest.id)
+        // What an attempt has left that a crash ended before the catalog named it.
+        try DurableFiles.remove(place)
+        try DurableFiles.move(staged, to: place)
+        onStep(.renamed)
+        return VersionRecord(
+            manifest: manifest, manifestSHA256: manifestSHA256,
+            bytes: manifest.files.reduce(itself.bytes) { $0 + $1.bytes })
+    }
 }

@@ -43,31 +43,35 @@ package final class SparseIndex: Sendable {
     /// more than zero in the query.
     ///
     /// Exactly what `scan` gives, and blocks the caller less long. Terms that the vocabulary does not have are left out.
-    package func search(_ query: SparseVector, limit: Int) -> [Hit] {
-        guard limit > 0, count > 0 else { return [] }
+    ///
+    /// - Parameter rows: the rows that count; nil when all do.
+    package func search(_ query: SparseVector, limit: Int, among rows: RowSet? = nil) -> [Hit] {
+        let limit = min(limit, rows?.count ?? count)
+        guard limit > 0 else { return [] }
         return withScratch(query) { scratch in
             guard
                 var search = SparseSearch(
-                    query, limit: limit, vectors: vectors, postings: postings, scratch: scratch)
+                    query, limit: limit, among: rows, vectors: vectors, postings: postings, scratch: scratch)
             else { return [] }
             // Postings are only a way to the rows: without them every row is looked at.
-            return search.run() ?? scan(scratch, limit: limit)
+            return search.run() ?? scan(scratch, limit: limit, among: rows)
         }
     }
 
     /// What `search` gives, by a look at every row.
-    package func scan(_ query: SparseVector, limit: Int) -> [Hit] {
-        guard limit > 0, count > 0 else { return [] }
-        return withScratch(query) { scan($0, limit: limit) }
+    package func scan(_ query: SparseVector, limit: Int, among rows: RowSet? = nil) -> [Hit] {
+        let limit = min(limit, rows?.count ?? count)
+        guard limit > 0 else { return [] }
+        return withScratch(query) { scan($0, limit: limit, among: rows) }
     }
 
-    private func scan(_ scratch: SparseScratch, limit: Int) -> [Hit] {
+    private func scan(_ scratch: SparseScratch, limit: Int, among wanted: RowSet?) -> [Hit] {
         let rows = vectors.rows
         let terms = UInt32(vectors.terms)
         let weights = scratch.weights
-        var top = TopHits(limit: min(limit, count))
+        var top = TopHits(limit: limit)
         var least = -Double.infinity
-        for number in 0..<count {
+        for number in 0..<count where wanted?.contains(number) ?? true {
             let row = rows[number]
             let sum = SparseSearch.dot(weights, row, terms: terms)
             // A sum that is less than the float below the least score does not round to that score.

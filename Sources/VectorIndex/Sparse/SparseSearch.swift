@@ -57,6 +57,8 @@ struct SparseSearch: ~Copyable {
     /// The candidates with the largest sums.
     private var best: TopHits
     private let limit: Int
+    /// The rows that count; nil when all do.
+    private let wanted: RowSet?
     /// Rows that reach no more than this are not in the answer.
     private var cut = -Double.infinity
     private var isDamaged = false
@@ -70,9 +72,11 @@ struct SparseSearch: ~Copyable {
     ///
     /// - Parameters:
     ///   - limit: 1 or more.
+    ///   - wanted: the rows that count; nil when all do.
     ///   - scratch: with the query's weights.
     init?(
-        _ query: SparseVector, limit: Int, vectors: SparseVectorFile, postings: PostingsFile, scratch: SparseScratch
+        _ query: SparseVector, limit: Int, among wanted: RowSet?, vectors: SparseVectorFile, postings: PostingsFile,
+        scratch: SparseScratch
     ) {
         let terms = postings.termTable
         let rooms = scratch.rooms(query.count)
@@ -103,6 +107,7 @@ struct SparseSearch: ~Copyable {
         slack = Double(4 * query.count + 16) * 0x1p-53 * magnitude
         self.lists = lists
         self.limit = min(limit, vectors.count)
+        self.wanted = wanted
         data = postings.data
         blocks = postings.blockTable
         rows = vectors.rows
@@ -239,6 +244,8 @@ struct SparseSearch: ~Copyable {
                     while begin < last, list.room.rows[begin] < base { begin += 1 }
                     if onlyToCandidates {
                         addToCandidates(list.room, begin..<last, weight: list.weight)
+                    } else if let wanted {
+                        addToWanted(wanted, list.room, begin..<last, weight: list.weight)
                     } else {
                         addToAll(list.room, begin..<last, weight: list.weight)
                     }
@@ -263,6 +270,21 @@ struct SparseSearch: ~Copyable {
             states[place] = max(1, states[place])
         }
         candidateCount = count
+    }
+
+    /// As `addToAll`, of the rows that count: no other comes up.
+    private mutating func addToWanted(
+        _ wanted: borrowing RowSet, _ room: PostingsFile.Room, _ range: Range<Int>, weight: Double
+    ) {
+        for number in range where wanted.contains(Int(room.rows[number])) {
+            let place = Int(room.rows[number]) &- base
+            sums[place] += weight * Double(room.weights[number])
+            if states[place] == 0 {
+                candidates[candidateCount] = UInt32(truncatingIfNeeded: place)
+                candidateCount += 1
+                states[place] = 1
+            }
+        }
     }
 
     private func addToCandidates(_ room: PostingsFile.Room, _ range: Range<Int>, weight: Double) {

@@ -1,11 +1,11 @@
 /// The best rows so far, `limit` at most: of more, those with the largest scores, and of equal ones the lowest.
-struct TopHits {
+package struct TopHits {
     /// A heap with the worst on top.
     private var hits: [KeyIndex.Hit] = []
     private let limit: Int
 
     /// - Parameter limit: 1 or more.
-    init(limit: Int) {
+    package init(limit: Int) {
         self.limit = limit
         hits.reserveCapacity(min(limit, 1024))
     }
@@ -14,11 +14,11 @@ struct TopHits {
 
     /// The score that a row has to have at least to come in, nil while any does.
     @inline(__always)
-    var leastScore: Float? { hits.count == limit ? hits[0].score : nil }
+    package var leastScore: Float? { hits.count == limit ? hits[0].score : nil }
 
     /// - Returns: whether it has come in.
     @discardableResult
-    mutating func offer(row: Int, score: Float) -> Bool {
+    package mutating func offer(row: Int, score: Float) -> Bool {
         let hit = KeyIndex.Hit(row: row, score: score)
         if hits.count < limit {
             hits.append(hit)
@@ -53,5 +53,5 @@ struct TopHits {
     var unsorted: [KeyIndex.Hit] { hits }
 
     /// Best first.
-    func sorted() -> [KeyIndex.Hit] { hits.sorted { Self.isWorse($1, $0) } }
+    package func sorted() -> [KeyIndex.Hit] { hits.sorted { Self.isWorse($1, $0) } }
 }

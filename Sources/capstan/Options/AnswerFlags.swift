@@ -13,6 +13,8 @@ struct AnswerFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Leave out the entries of this image; may be repeated.", valueName: "id"))
     var excludeImage: [String] = []
 
+    @OptionGroup var filter: FilterFlags
+
     @Option(help: ArgumentHelp("Which results count as the same: \(Dedupe.forms).", valueName: "what"))
     var dedupe: Dedupe?
 
@@ -33,9 +35,9 @@ struct AnswerFlags: ParsableArguments {
 
     /// - Throws: when the template cannot be read.
     func options() throws -> QueryOptions {
-        QueryOptions(
-            k: k, using: using, excludeImageIDs: excludeImage, dedupe: dedupe, minScore: minScore,
-            includePending: includePending, prompt: prompt || template != nil,
-            template: try template.map { try InputFile($0).text() })
+        try QueryOptions(
+            k: k, using: using, excludeImageIDs: excludeImage, filter: filter.value(), dedupe: dedupe,
+            minScore: minScore, includePending: includePending, prompt: prompt || template != nil,
+            template: template.map { try InputFile($0).text() })
     }
 }

@@ -1,13 +1,15 @@
 import ArgumentParser
 import Foundation
 
-/// Measures a release build of capstand on this machine: `Tools/bench-query`, `Tools/bench-import` and
-/// `Tools/bench-sparse` run it.
+/// Measures a release build of capstand on this machine: the scripts `Tools/bench-*` run it.
 @main
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures capstand on this machine.",
-        subcommands: [BenchQuery.self, BenchImport.self, BenchSparse.self])
+        subcommands: [
+            BenchQuery.self, BenchImport.self, BenchSparse.self, BenchPlans.self, BenchBundle.self, BenchPending.self,
+            BenchLiving.self,
+        ])
 }
 
 /// Says how far the benchmark is. Nobody reading it any more is no reason to stop.

@@ -19,8 +19,10 @@ final class BenchmarkDaemon: @unchecked Sendable {
 
     /// Starts the daemon and waits until it answers.
     ///
-    /// - Parameter folder: holds its data directory and its log, and is its import root.
-    init(folder: URL, threads: Int) async throws {
+    /// - Parameters:
+    ///   - folder: holds its data directory and its log, and is its import root.
+    ///   - arguments: further ones.
+    init(folder: URL, threads: Int, arguments: [String] = []) async throws {
         let executable = URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath()
             .deletingLastPathComponent().appending(path: "capstand")
         guard FileManager.default.isExecutableFile(atPath: executable.path) else {
@@ -32,10 +34,11 @@ final class BenchmarkDaemon: @unchecked Sendable {
         let logHandle = try FileHandle(forWritingTo: log)
         process = Process()
         process.executableURL = executable
-        process.arguments = [
-            "--data-dir", folder.appending(path: "data").path, "--listen", "127.0.0.1:0", "--ready-file",
-            readyFile.path, "--import-root", folder.path, "--threads", String(threads),
-        ]
+        process.arguments =
+            [
+                "--data-dir", folder.appending(path: "data").path, "--listen", "127.0.0.1:0", "--ready-file",
+                readyFile.path, "--import-root", folder.path, "--threads", String(threads),
+            ] + arguments
         process.standardOutput = logHandle
         process.standardError = logHandle
         try process.run()

@@ -29,9 +29,15 @@ struct Questions: Sendable {
 
     /// Whole HTTP requests, head and body, ready to send.
     func requests(_ encoding: Encoding, domain: String, k: Int, address: String) throws -> [[UInt8]] {
+        try requests(encoding, domain: domain, options: QueryOptions(k: k), address: address)
+    }
+
+    /// - Parameter options: of raw ones `k` and `includePending` only.
+    func requests(
+        _ encoding: Encoding, domain: String, options: QueryOptions, address: String
+    ) throws -> [[UInt8]] {
         try vectors.map { vector in
             let path = "/v1/domains/\(domain)/query"
-            let options = QueryOptions(k: k)
             switch encoding {
             case .json:
                 let body = try WireJSON.encode(QueryRequest(query: .vector(vector), options: options))
@@ -42,8 +48,10 @@ struct Questions: Sendable {
                     path, "application/json", try WireJSON.encode(QueryRequest(query: query, options: options)), address
                 )
             case .raw:
+                var query = "?k=\(options.k ?? 4)"
+                if let pending = options.includePending { query += "&include_pending=\(pending)" }
                 return Self.post(
-                    "\(path)?k=\(k)", "application/octet-stream", QueryVectors.littleEndian(vector), address)
+                    path + query, "application/octet-stream", QueryVectors.littleEndian(vector), address)
             }
         }
     }
