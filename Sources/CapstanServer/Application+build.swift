@@ -63,7 +63,7 @@ func buildRouter(engine: CapstanEngine, configuration: ServerConfiguration) -> R
         .addRoutes(to: datastores)
     EntryController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: datastores)
     VocabularyController(engine: engine, uploadLimit: configuration.uploadLimit).addRoutes(to: datastores)
-    PlanController(engine: engine, bodyLimit: configuration.uploadLimit).addRoutes(to: datastores)
+    PlanController(engine: engine, uploadLimit: configuration.uploadLimit).addRoutes(to: datastores)
     BundleController(engine: engine, uploadLimit: configuration.uploadLimit).addRoutes(to: datastores)
     BackupController(engine: engine).addRoutes(to: api.group("backups"))
     DumpController(engine: engine, uploadLimit: configuration.uploadLimit).addRoutes(to: domains)

@@ -268,17 +268,7 @@ extension CapstanEngine {
         cache.drop(record.id)
         try catalog.markReady(record.id)
         let right = try open(record.id)
-        changes.withLock { _ in
-            let affected = currentSnapshot.domains.values.filter { domain in
-                domain.info.datastores.contains {
-                    $0.name == record.id.datastore && $0.version == record.id.number
-                }
-            }
-            let opened = affected.map { open($0.info) }
-            swap { snapshot in
-                for domain in opened { snapshot.domains[domain.info.domain] = domain }
-            }
-        }
+        reopenDomains(of: record.id)
         withExtendedLifetime(right) {}
         logger.notice("a damaged version is right again", metadata: ["version": "\(record.id)"])
     }

@@ -136,7 +136,7 @@ extension CapstanEngine {
     }
 
     /// Gives the domains that are bound to a version what it is now: open, or its error.
-    private func reopenDomains(of id: VersionID) {
+    func reopenDomains(of id: VersionID) {
         changes.withLock { _ in
             let bound = currentSnapshot.domains.values.map(\.info).filter { info in
                 info.datastores.contains { $0.name == id.datastore && $0.version == id.number }

@@ -7,7 +7,7 @@ import RetrievalEngine
 /// How a datastore is searched, and the questions that the recall of its indexes is measured with.
 struct PlanController {
     let engine: CapstanEngine
-    let bodyLimit: Int
+    let uploadLimit: Int
 
     func addRoutes(to group: RouterGroup<CapstanRequestContext>) {
         group.get("{datastore}/plan", use: plan)
@@ -37,7 +37,7 @@ struct PlanController {
         let job = CapstanEngine.newJobID()
         let folder = try await engine.stageUpload(job: job, datastore: datastore)
         do {
-            let file = try await UploadReceiver(folder: folder, limit: bodyLimit).receiveRows(request.body).rows
+            let file = try await UploadReceiver(folder: folder, limit: uploadLimit).receiveRows(request.body).rows
             let count = try await engine.setQuestions(file, ofKey: key, of: datastore)
             await engine.discardUpload(job: job)
             return try .json(RecallQuestionsInfo(datastore: datastore, key: key, questions: count))

@@ -76,6 +76,7 @@ struct BenchPlans: AsyncParsableCommand {
         let exact = try KeyIndex(vectors: file, metric: .cosine)
         let truths = try queries.map { Set(try exact.search($0, limit: k).map(\.row)) }
         var lines = [try line(exact, IndexPlan.exact, [SearchEffort(exact: true)], queries, truths)]
+        let process = ProcessStatistics(pid: getpid())
         for wanted in plans.isEmpty ? Self.all : plans {
             let plan = wanted.filled(rows: file.count, dim: file.dim)
             progress("building \(plan)")
@@ -83,13 +84,13 @@ struct BenchPlans: AsyncParsableCommand {
             let start = ContinuousClock.now
             try PlannedIndex.build(plan, vectors: file, metric: .cosine) { _ in }.write(to: path)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            let before = try Self.residentHeap()
+            let before = try process.memory().anonymous
             let index = try VectorIndex(contentsOf: path)
-            let memory = try Self.residentHeap() - before
+            let memory = try process.memory().anonymous - before
             let key = try KeyIndex(vectors: file, metric: .cosine, plan: plan, index: index)
             var line = try line(key, plan, Self.efforts(plan), queries, truths)
             line.buildSeconds = seconds
-            line.memoryBytes = memory
+            line.memoryBytes = Int64(memory)
             line.indexBytes = Int64(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0)
             try FileManager.default.removeItem(atPath: path)
             lines.append(line)
@@ -170,13 +171,6 @@ struct BenchPlans: AsyncParsableCommand {
         }
         try writer.finish()
         return (try VectorFile(path: path), asked)
-    }
-
-    /// Bytes of anonymous memory that are resident: mapped files are not among them.
-    private static func residentHeap() throws -> Int64 {
-        let text = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-        let line = text.split(separator: "\n").first { $0.hasPrefix("RssAnon:") } ?? ""
-        return (Int64(line.split(whereSeparator: { !$0.isNumber }).first ?? "0") ?? 0) * 1024
     }
 
     private static func shown(_ value: Double) -> String {
