@@ -1,4 +1,5 @@
 #include "guarded.h"
+#include "instructions.h"
 
 #include <algorithm>
 #include <cmath>
@@ -40,20 +41,17 @@ void dots_portable(const float *query, const Element *const *rows, int32_t dim, 
 
 #if defined(__x86_64__)
 
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma,f16c")))
-#define AVX2 __attribute__((target("avx2,fma,f16c")))
-
-AVX512 inline __m512 load512(const float *from) { return _mm512_loadu_ps(from); }
-AVX512 inline __m512 load512(const _Float16 *from) {
+TARGET_AVX512 inline __m512 load512(const float *from) { return _mm512_loadu_ps(from); }
+TARGET_AVX512 inline __m512 load512(const _Float16 *from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)));
 }
-AVX512 inline __m512 load512(const float *from, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, from); }
-AVX512 inline __m512 load512(const _Float16 *from, __mmask16 mask) {
+TARGET_AVX512 inline __m512 load512(const float *from, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, from); }
+TARGET_AVX512 inline __m512 load512(const _Float16 *from, __mmask16 mask) {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, from));
 }
 
 template <typename Element>
-AVX512 void dots_avx512(const float *query, const Element *const *rows, int32_t dim, float *dots) {
+TARGET_AVX512 void dots_avx512(const float *query, const Element *const *rows, int32_t dim, float *dots) {
     const Element *row0 = rows[0], *row1 = rows[1], *row2 = rows[2], *row3 = rows[3];
     __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0, sum2 = sum0, sum3 = sum0;
     int32_t index = 0;
@@ -78,15 +76,15 @@ AVX512 void dots_avx512(const float *query, const Element *const *rows, int32_t 
     dots[3] = _mm512_reduce_add_ps(sum3);
 }
 
-AVX2 inline __m256 load256(const float *from) { return _mm256_loadu_ps(from); }
-AVX2 inline __m256 load256(const _Float16 *from) {
+TARGET_AVX2 inline __m256 load256(const float *from) { return _mm256_loadu_ps(from); }
+TARGET_AVX2 inline __m256 load256(const _Float16 *from) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from)));
 }
-AVX2 inline float number(float value) { return value; }
-AVX2 inline float number(_Float16 value) { return static_cast<float>(value); }
+TARGET_AVX2 inline float number(float value) { return value; }
+TARGET_AVX2 inline float number(_Float16 value) { return static_cast<float>(value); }
 
 template <typename Element>
-AVX2 void dots_avx2(const float *query, const Element *const *rows, int32_t dim, float *dots) {
+TARGET_AVX2 void dots_avx2(const float *query, const Element *const *rows, int32_t dim, float *dots) {
     __m256 sums[rows_at_once][2];
     for (auto &sum : sums) sum[0] = sum[1] = _mm256_setzero_ps();
     int32_t index = 0;
@@ -107,25 +105,10 @@ AVX2 void dots_avx2(const float *query, const Element *const *rows, int32_t dim,
     }
 }
 
-enum class Instructions { portable, avx2, avx512 };
-
-Instructions instructions() {
-    static const Instructions best = [] {
-        __builtin_cpu_init();
-        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-            return Instructions::avx512;
-        }
-        const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                         __builtin_cpu_supports("f16c");
-        return has ? Instructions::avx2 : Instructions::portable;
-    }();
-    return best;
-}
-
 template <typename Element>
 Kernel<Element> kernel() {
     switch (instructions()) {
+        case Instructions::avx512_vnni:
         case Instructions::avx512: return dots_avx512<Element>;
         case Instructions::avx2: return dots_avx2<Element>;
         case Instructions::portable: break;
@@ -305,17 +288,6 @@ int64_t nearest(const cfaiss_matrix &matrix, const cfaiss_query &query, const ui
 }
 
 }  // namespace
-
-const char *cfaiss_instructions(void) {
-#if defined(__x86_64__)
-    switch (instructions()) {
-        case Instructions::avx512: return "AVX-512";
-        case Instructions::avx2: return "AVX2";
-        case Instructions::portable: break;
-    }
-#endif
-    return "portable";
-}
 
 void cfaiss_matrix_scales(const cfaiss_matrix *matrix, float *scales) {
     // The dot product is not used: any numbers serve as the query.

@@ -64,8 +64,11 @@ typedef struct {
 cfaiss_status cfaiss_index_search(const cfaiss_index *index, const float *query, int64_t k,
                                   const cfaiss_effort *effort, float *scores, int64_t *rows,
                                   cfaiss_message message);
-/// The name of the instructions that the exact scan uses here: "AVX-512", "AVX2", "portable".
+/// The name of the instructions that our kernels use: "AVX-512 VNNI", "AVX-512", "AVX2", "portable".
 const char *cfaiss_instructions(void);
+/// Uses the instructions of that name from now on, or the best again for NULL: for tests. Returns 0, or -1 where this
+/// processor has none of that name.
+int cfaiss_use_instructions(const char *name);
 
 // Exact search over original vectors.
 
