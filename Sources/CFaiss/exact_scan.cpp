@@ -1,3 +1,5 @@
+#include "exact_scan.h"
+
 #include "guarded.h"
 #include "instructions.h"
 
@@ -13,9 +15,6 @@
 
 namespace {
 
-/// Dot products of a query and four rows at a time: more would not hide more of the memory's latency.
-constexpr int rows_at_once = 4;
-
 /// Adds up in sixteen sums at least, each of no more than dim / 16 + 1 products: the error stays far below dim × 2⁻²⁴.
 template <typename Element>
 using Kernel = void (*)(const float *query, const Element *const *rows, int32_t dim, float *dots);
@@ -23,7 +22,7 @@ using Kernel = void (*)(const float *query, const Element *const *rows, int32_t 
 template <typename Element>
 void dots_portable(const float *query, const Element *const *rows, int32_t dim, float *dots) {
     constexpr int lanes = 16;
-    for (int row = 0; row < rows_at_once; row++) {
+    for (int row = 0; row < quick_rows; row++) {
         const Element *vector = rows[row];
         float sums[lanes] = {};
         int32_t index = 0;
@@ -85,17 +84,17 @@ TARGET_AVX2 inline float number(_Float16 value) { return static_cast<float>(valu
 
 template <typename Element>
 TARGET_AVX2 void dots_avx2(const float *query, const Element *const *rows, int32_t dim, float *dots) {
-    __m256 sums[rows_at_once][2];
+    __m256 sums[quick_rows][2];
     for (auto &sum : sums) sum[0] = sum[1] = _mm256_setzero_ps();
     int32_t index = 0;
     for (; index + 16 <= dim; index += 16) {
         const __m256 low = _mm256_loadu_ps(query + index), high = _mm256_loadu_ps(query + index + 8);
-        for (int row = 0; row < rows_at_once; row++) {
+        for (int row = 0; row < quick_rows; row++) {
             sums[row][0] = _mm256_fmadd_ps(low, load256(rows[row] + index), sums[row][0]);
             sums[row][1] = _mm256_fmadd_ps(high, load256(rows[row] + index + 8), sums[row][1]);
         }
     }
-    for (int row = 0; row < rows_at_once; row++) {
+    for (int row = 0; row < quick_rows; row++) {
         float parts[8];
         _mm256_storeu_ps(parts, _mm256_add_ps(sums[row][0], sums[row][1]));
         for (int lane = 0; index + lane < dim; lane++) {
@@ -181,8 +180,6 @@ private:
     }
 };
 
-bool contains(const uint64_t *rows, int64_t row) { return rows == nullptr || (rows[row >> 6] >> (row & 63) & 1); }
-
 template <typename Element>
 class Scan {
 public:
@@ -200,24 +197,18 @@ public:
         }
         Candidates best(k, query.slack);
         const Kernel<Element> dots = kernel<Element>();
-        int64_t waiting[rows_at_once];
+        int64_t waiting[quick_rows];
         int count = 0;
         const auto flush = [&] {
-            const Element *pointers[rows_at_once];
-            float scores[rows_at_once];
-            for (int index = 0; index < rows_at_once; index++) {
-                pointers[index] = vectors + waiting[index < count ? index : 0] * matrix.dim;
-            }
-            dots(query.scanned, pointers, matrix.dim, scores);
-            for (int index = 0; index < count; index++) {
-                const int64_t row = waiting[index];
-                best.offer(matrix.scales == nullptr ? scores[index] : scores[index] * matrix.scales[row], row);
-            }
+            float scores[quick_rows];
+            for (int index = count; index < quick_rows; index++) waiting[index] = waiting[0];
+            quick(dots, waiting, scores);
+            for (int index = 0; index < count; index++) best.offer(scores[index], waiting[index]);
             count = 0;
         };
         const auto take = [&](int64_t row) {
             waiting[count++] = row;
-            if (count == rows_at_once) flush();
+            if (count == quick_rows) flush();
         };
         if (rows == nullptr) {
             for (int64_t row = 0; row < matrix.count; row++) take(row);
@@ -232,7 +223,14 @@ public:
         return std::move(best.finish());
     }
 
-    /// The score in double, rounded once.
+    void quick(Kernel<Element> dots, const int64_t *rows, float *scores) const {
+        const Element *pointers[quick_rows];
+        for (int index = 0; index < quick_rows; index++) pointers[index] = vectors + rows[index] * matrix.dim;
+        dots(query.scanned, pointers, matrix.dim, scores);
+        if (matrix.scales == nullptr) return;
+        for (int index = 0; index < quick_rows; index++) scores[index] *= matrix.scales[rows[index]];
+    }
+
     float score(int64_t row) const {
         double dot = 0, squares = 0;
         const Element *vector = vectors + row * matrix.dim;
@@ -256,10 +254,7 @@ public:
             } else {
                 cfaiss_dot_f32(query.values, vector, matrix.dim, &dot, &squares);
             }
-            // Beyond, products of 32 bits overflow, or lose digits to denormals.
-            const double norm = std::sqrt(squares);
-            to[row] = norm > 1e-12 && norm < 1e12 ? static_cast<float>(1 / norm)
-                                                  : std::numeric_limits<float>::quiet_NaN();
+            to[row] = scale_of(std::sqrt(squares));
         }
     }
 
@@ -289,6 +284,28 @@ int64_t nearest(const cfaiss_matrix &matrix, const cfaiss_query &query, const ui
 
 }  // namespace
 
+float scale_of(double norm) {
+    return norm > 1e-12 && norm < 1e12 ? static_cast<float>(1 / norm) : std::numeric_limits<float>::quiet_NaN();
+}
+
+void quick_scores(const cfaiss_matrix &matrix, const cfaiss_query &query, const int64_t *rows, float *scores) {
+    if (matrix.is_half) {
+        Scan<_Float16>(matrix, query).quick(kernel<_Float16>(), rows, scores);
+    } else {
+        Scan<float>(matrix, query).quick(kernel<float>(), rows, scores);
+    }
+}
+
+float exact_score(const cfaiss_matrix &matrix, const cfaiss_query &query, int64_t row) {
+    return matrix.is_half ? Scan<_Float16>(matrix, query).score(row) : Scan<float>(matrix, query).score(row);
+}
+
+int64_t scan_nearest(const cfaiss_matrix &matrix, const cfaiss_query &query, const uint64_t *rows, int64_t k,
+                     int64_t *found_rows, float *found_scores) {
+    return matrix.is_half ? nearest<_Float16>(matrix, query, rows, k, found_rows, found_scores)
+                          : nearest<float>(matrix, query, rows, k, found_rows, found_scores);
+}
+
 void cfaiss_matrix_scales(const cfaiss_matrix *matrix, float *scales) {
     // The dot product is not used: any numbers serve as the query.
     std::vector<float> zeros(static_cast<size_t>(matrix->dim));
@@ -304,7 +321,6 @@ cfaiss_status cfaiss_matrix_nearest(const cfaiss_matrix *matrix, const cfaiss_qu
                                     int64_t k, int64_t *found_rows, float *found_scores, int64_t *found,
                                     cfaiss_message message) {
     return guarded(message, [&] {
-        *found = matrix->is_half ? nearest<_Float16>(*matrix, *query, rows, k, found_rows, found_scores)
-                                 : nearest<float>(*matrix, *query, rows, k, found_rows, found_scores);
+        *found = scan_nearest(*matrix, *query, rows, k, found_rows, found_scores);
     });
 }

@@ -4,10 +4,10 @@ package import Foundation
 /// `manifest.json` of a version: what it holds, what it is made from, and the checksum of every other file.
 package struct Manifest: Codable, Sendable, Hashable {
     /// The newest format that this release reads and the one it writes.
-    package static let currentFormat = 3
+    package static let currentFormat = 4
     package static let fileName = "manifest.json"
 
-    /// 1 and 2 have an index file for every key; 2 has several keys, or sparse ones.
+    /// 1 and 2 have an index file for every key; 2 has several keys, or sparse ones; 4 has compact codes.
     package var format: Int
     package var datastore: String
     package var version: Int
@@ -39,6 +39,8 @@ package struct Manifest: Codable, Sendable, Hashable {
         package var spec: KeySpec
         /// File of the original vectors.
         package var vectors: String
+        /// File of a dense key's compact codes; nil in formats 1 to 3.
+        package var codes: String?
         /// File of the index; nil where every search looks at the original vectors. Formats 1 and 2 have one that is not
         /// needed then.
         package var index: String?
@@ -56,6 +58,7 @@ package struct Manifest: Codable, Sendable, Hashable {
             switch spec.kind {
             case .dense:
                 vectors = "\(spec.name).vectors"
+                codes = "\(spec.name).codes"
             case .sparse:
                 vectors = "\(spec.name).sparse"
                 index = "\(spec.name).postings"
@@ -73,7 +76,7 @@ package struct Manifest: Codable, Sendable, Hashable {
         }
 
         /// All its files.
-        package var files: [String] { [vectors] + [index, vocabulary].compactMap(\.self) }
+        package var files: [String] { [vectors] + [codes, index, vocabulary].compactMap(\.self) }
     }
 
     package struct Lineage: Codable, Sendable, Hashable {

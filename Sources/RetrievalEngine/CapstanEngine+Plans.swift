@@ -145,8 +145,8 @@ extension CapstanEngine {
             let open = try latest.map { try self.open($0.id) }
             let planner: IndexPlanner
             let basis: String
-            if let open, let vectors = open.key(name)?.dense?.vectors, vectors.count > 0 {
-                planner = IndexPlanner(vectors, rows: count)
+            if let open, let key = open.key(name)?.dense, key.count > 0 {
+                planner = IndexPlanner(key, rows: count)
                 basis =
                     "exact searches of \(open.id), measured now with \(VectorIndex.instructions); "
                     + "indexes computed for FAISS \(VectorIndex.faissVersion)"

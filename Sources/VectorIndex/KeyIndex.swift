@@ -3,9 +3,9 @@ package import DatastoreCore
 
 /// One key of one version, open for search.
 ///
-/// The original vectors decide: every score is computed in double on them. An exact search scans them in one pass (see
-/// `cfaiss_matrix_nearest`); where the plan of the version has an index, that finds candidates, which are scored again. So
-/// an answer of an approximate plan may miss an entry, but shows no wrong score. Ties are in the order of the ids.
+/// The original vectors decide: every score is computed in double on them. An exact search looks at all of them by their
+/// compact codes (`ExactSearch`); where the plan of the version has an index, that finds candidates, which are scored again.
+/// So an answer of an approximate plan may miss an entry, but shows no wrong score. Ties are in the order of the ids.
 ///
 /// Thread-safe: everything in it is read-only.
 package final class KeyIndex: Sendable {
@@ -15,14 +15,15 @@ package final class KeyIndex: Sendable {
     private let index: VectorIndex?
     /// How it was planned.
     package let plan: IndexPlan
-    /// For cosine 1/norm of each row.
-    private let scales: [Float]
+    private let exact: ExactSearch
 
-    /// Blocks while the norms of all vectors are computed.
+    /// Blocks while the norms of all vectors are computed, where the metric is cosine and there are no codes.
     ///
-    /// - Throws: `version_damaged` when index and vectors are not of the same rows.
+    /// - Parameter codes: nil for versions of older releases, which have none.
+    /// - Throws: `version_damaged` when codes, index and vectors are not of the same rows.
     package init(
-        vectors: VectorFile, metric: Metric, plan: IndexPlan = .exact, index: VectorIndex? = nil
+        vectors: VectorFile, metric: Metric, codes: CompactCodes? = nil, plan: IndexPlan = .exact,
+        index: VectorIndex? = nil
     ) throws {
         if let index, index.count != vectors.count || index.dim != vectors.dim {
             throw DatastoreError(
@@ -35,7 +36,7 @@ package final class KeyIndex: Sendable {
         self.plan = plan
         self.vectors = vectors
         self.metric = metric
-        scales = metric == .cosine ? vectors.scales() : []
+        exact = try ExactSearch(vectors, metric: metric, codes: codes)
     }
 
     package var count: Int { vectors.count }
@@ -65,7 +66,21 @@ package final class KeyIndex: Sendable {
             let hits = try approximate(index, query, wanted, rows, effort)
             if hits.count == wanted { return hits }
         }
-        return try exact(query, wanted, rows)
+        return try exact.nearest([query], wanted, among: rows).first ?? []
+    }
+
+    /// The same for several queries, in their order: exact searches read what they need once for all of them.
+    package func search(
+        _ queries: [KeyQuery], limit: Int, among rows: RowSet? = nil, effort: SearchEffort = SearchEffort()
+    ) throws(FaissError) -> [[Hit]] {
+        let wanted = min(limit, rows?.count ?? count)
+        guard wanted > 0, !queries.isEmpty else { return queries.map { _ in [] } }
+        guard index == nil || effort.exact || !isWorthwhile(wanted, rows) else {
+            var hits: [[Hit]] = []
+            for query in queries { hits.append(try search(query, limit: limit, among: rows, effort: effort)) }
+            return hits
+        }
+        return try exact.nearest(queries, wanted, among: rows)
     }
 
     /// Whether an index is likely to find as many: not where most rows are wanted, or few may be found.
@@ -113,21 +128,6 @@ package final class KeyIndex: Sendable {
         }
         guard let result else { throw FaissError(kind: .unexpected, message: "the search did not run") }
         return try result.get()
-    }
-
-    private func exact(_ query: KeyQuery, _ wanted: Int, _ rows: RowSet?) throws(FaissError) -> [Hit] {
-        // No partial sum is larger than the product of the norms.
-        let largest = metric == .cosine ? 1 : query.norm * vectors.largestNorm
-        let isInRange = largest < Double(Float.greatestFiniteMagnitude) / 2
-        let slack = isInRange ? query.tolerance(ofLargest: largest) : .infinity
-        var found = [Int64](repeating: 0, count: wanted)
-        var scores = [Float](repeating: 0, count: wanted)
-        let count = try Self.withBuffers(query.forIndex, &scores, &found) {
-            (scanned, scores, found) throws(FaissError) in
-            try vectors.nearest(
-                query, scanned: scanned, slack: slack, scales: scales, among: rows, scores: scores, rows: found)
-        }
-        return (0..<count).map { Hit(row: Int(found[$0]), score: scores[$0]) }
     }
 
     /// The exact score of one row.

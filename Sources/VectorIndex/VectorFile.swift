@@ -142,64 +142,21 @@ package final class VectorFile: Sendable {
     /// 1/norm of each row, NaN where products of 32-bit floats would not say enough. Reads all vectors.
     func scales() -> [Float] {
         [Float](unsafeUninitializedCapacity: count) { scales, filled in
-            if let base = scales.baseAddress { withMatrix([]) { cfaiss_matrix_scales($0, base) } }
+            if let base = scales.baseAddress { withMatrix { cfaiss_matrix_scales($0, base) } }
             filled = count
         }
     }
 
-    /// The nearest rows, best first, ties by row, exactly; see `cfaiss_matrix_nearest`.
+    /// Gives the vectors as kernels take them.
     ///
-    /// - Parameters:
-    ///   - scales: what `scales` gave, for cosine; empty for inner products.
-    ///   - rows: filled; its count is the number of rows wanted.
-    /// - Returns: rows found.
-    func nearest(
-        _ query: KeyQuery, scanned: UnsafeBufferPointer<Float>, slack: Double, scales: [Float],
-        among allowed: RowSet?, scores: UnsafeMutableBufferPointer<Float>, rows: UnsafeMutableBufferPointer<Int64>
-    ) throws(FaissError) -> Int {
-        guard query.original.count == dim, scanned.count == dim, scores.count == rows.count,
-            allowed.map({ $0.capacity == count }) ?? true
-        else {
-            throw FaissError(
-                kind: .refused,
-                message: "got a query of \(query.original.count) numbers, expected \(dim), or a set of rows of others")
-        }
-        var found: Int64 = 0
-        var failure: FaissError?
-        query.original.withUnsafeBufferPointer { values in
-            withMatrix(scales) { matrix in
-                func search(_ words: UnsafePointer<UInt64>?) {
-                    guard let values = values.baseAddress, let scanned = scanned.baseAddress,
-                        let scores = scores.baseAddress, let rowsBase = rows.baseAddress
-                    else { return }
-                    var prepared = cfaiss_query(values: values, scanned: scanned, norm: query.norm, slack: slack)
-                    do throws(FaissError) {
-                        try FaissError.check {
-                            cfaiss_matrix_nearest(
-                                matrix, &prepared, words, Int64(rows.count), rowsBase, scores, &found, $0)
-                        }
-                    } catch {
-                        failure = error
-                    }
-                }
-                if let allowed {
-                    allowed.words.withUnsafeBufferPointer { search($0.baseAddress) }
-                } else {
-                    search(nil)
-                }
-            }
-        }
-        if let failure { throw failure }
-        return Int(found)
-    }
-
-    private func withMatrix<Value>(_ scales: [Float], _ body: (UnsafePointer<cfaiss_matrix>) -> Value) -> Value {
-        scales.withUnsafeBufferPointer { scales in
-            var matrix = cfaiss_matrix(
-                vectors: address(ofRow: 0), is_half: element == .f16 ? 1 : 0, dim: Int32(dim), count: Int64(count),
-                scales: scales.isEmpty ? nil : scales.baseAddress)
-            return body(&matrix)
-        }
+    /// - Parameter scales: for cosine 1/norm of each row.
+    func withMatrix<Value, Failure: Error>(
+        scales: UnsafePointer<Float>? = nil, _ body: (UnsafePointer<cfaiss_matrix>) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        var matrix = cfaiss_matrix(
+            vectors: address(ofRow: 0), is_half: element == .f16 ? 1 : 0, dim: Int32(dim), count: Int64(count),
+            scales: scales)
+        return try body(&matrix)
     }
 
     private func address(ofRow row: Int) -> UnsafeRawPointer? {

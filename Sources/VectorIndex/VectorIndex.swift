@@ -44,8 +44,18 @@ package final class VectorIndex: @unchecked Sendable {
         try FaissError.check { cfaiss_index_write(handle, path, $0) }
     }
 
-    /// The instructions that exact scans use on this machine, for reports.
+    /// The instructions that our kernels use on this machine, for reports.
     package static var instructions: String { String(cString: cfaiss_instructions()) }
+
+    /// All that kernels can use somewhere, the best last.
+    package static let allInstructions = ["portable", "AVX2", "AVX-512", "AVX-512 VNNI"]
+
+    /// Makes all kernels of this process use other instructions from now on, nil for the best again: for tests and
+    /// benchmarks.
+    ///
+    /// - Returns: whether this processor has them.
+    @discardableResult
+    package static func useInstructions(_ name: String?) -> Bool { cfaiss_use_instructions(name) == 0 }
 
     /// The rows with the largest inner products, best first; equal scores in no set order. Blocks the caller.
     ///

@@ -105,6 +105,43 @@ typedef struct {
 cfaiss_status cfaiss_matrix_nearest(const cfaiss_matrix *matrix, const cfaiss_query *query, const uint64_t *rows,
                                     int64_t k, int64_t *found_rows, float *found_scores, int64_t *found,
                                     cfaiss_message message);
+
+// Exact search that reads compact codes first: an eighth of what 32-bit vectors take. Sources/CFaiss/row_codes.h has what
+// they say.
+
+/// Bytes of sixteen rows' codes; a multiple of 64.
+size_t cfaiss_codes_block_bytes(int32_t dim);
+
+/// Takes the mean and the spread of each number from `sample` rows spread over all; the same rows always give the same.
+/// - is_cosine: whether vectors count as of length 1.
+/// - mean, spread: filled, `dim` numbers each; no spread is 0.
+cfaiss_status cfaiss_codes_learn(const cfaiss_matrix *matrix, int32_t is_cosine, int64_t sample, float *mean,
+                                 float *spread, cfaiss_message message);
+
+/// Makes the codes of `count` rows: the rows behind `first`, or those that `rows` lists.
+/// - blocks: filled, one for each sixteen rows begun.
+/// - scales: filled with what `cfaiss_matrix_scales` says, one for each row; NULL when they are not wanted.
+cfaiss_status cfaiss_codes_encode(const cfaiss_matrix *matrix, int32_t is_cosine, const float *mean,
+                                  const float *spread, const int64_t *rows, int64_t first, int64_t count, void *blocks,
+                                  float *scales, cfaiss_message message);
+
+typedef struct {
+    const float *mean;
+    const float *spread;
+    /// On a multiple of 64 bytes.
+    const void *blocks;
+} cfaiss_codes;
+
+/// The `k` nearest rows of each of several queries: the same as `cfaiss_matrix_nearest` finds for each of them.
+///
+/// Every row that by its code can be among them is scored on its original vector.
+/// - rows: the rows that may be found, by all queries alike; NULL for all.
+/// - found_rows, found_scores: room for `k` of each query, one query behind the other.
+/// - found: how many there are, one number for each query.
+cfaiss_status cfaiss_codes_nearest(const cfaiss_matrix *matrix, const cfaiss_codes *codes, const cfaiss_query *queries,
+                                   int64_t query_count, const uint64_t *rows, int64_t k, int64_t *found_rows,
+                                   float *found_scores, int64_t *found, cfaiss_message message);
+
 cfaiss_status cfaiss_index_write(const cfaiss_index *index, const char *path, cfaiss_message message);
 /// Reads a file that this library wrote; its checksum must have been checked before.
 cfaiss_status cfaiss_index_read(const char *path, cfaiss_index **index, cfaiss_message message);

@@ -23,12 +23,15 @@ struct IndexBuild {
 
     /// - Returns: the index, nil where all searches are exact.
     /// - Throws: `recall_gate_refused`.
-    func run(_ spec: KeySpec, _ vectors: VectorFile) throws -> (index: VectorIndex?, made: Made) {
-        guard plan.method == .auto else { return try make(plan, nil, spec, vectors) }
+    func run(
+        _ spec: KeySpec, _ vectors: VectorFile, _ codes: CompactCodes?
+    ) throws -> (index: VectorIndex?, made: Made) {
+        guard plan.method == .auto else { return try make(plan, nil, spec, vectors, codes) }
         var refused: [String] = []
-        for choice in IndexPlanner(vectors).choices(for: plan) {
+        let exact = try KeyIndex(vectors: vectors, metric: spec.metric, codes: codes)
+        for choice in IndexPlanner(exact).choices(for: plan) {
             do {
-                var (index, made) = try make(choice.plan, choice.reason, spec, vectors)
+                var (index, made) = try make(choice.plan, choice.reason, spec, vectors, codes)
                 if !refused.isEmpty {
                     made.reason = "\(made.reason ?? ""); before it: \(refused.joined(separator: ", "))"
                 }
@@ -41,7 +44,7 @@ struct IndexBuild {
     }
 
     private func make(
-        _ plan: IndexPlan, _ reason: String?, _ spec: KeySpec, _ vectors: VectorFile
+        _ plan: IndexPlan, _ reason: String?, _ spec: KeySpec, _ vectors: VectorFile, _ codes: CompactCodes?
     ) throws -> (index: VectorIndex?, made: Made) {
         guard vectors.count >= plan.minimumRows else {
             let reason = "\(plan.method.rawValue) needs \(plan.minimumRows) entries, and there are \(vectors.count)"
@@ -52,7 +55,7 @@ struct IndexBuild {
         let index = try PlannedIndex.build(wanted, vectors: vectors, metric: spec.metric) { rows in
             try progress(.indexing, rows, Double(rows) / Double(vectors.count))
         }
-        let key = try KeyIndex(vectors: vectors, metric: spec.metric, plan: wanted, index: index)
+        let key = try KeyIndex(vectors: vectors, metric: spec.metric, codes: codes, plan: wanted, index: index)
         var recall = try measure(key, spec)
         // Where nobody has set the effort, it is the least that passes.
         if self.plan.method == .auto, let least = recall.curve.first(where: { $0.recall >= gate }) {

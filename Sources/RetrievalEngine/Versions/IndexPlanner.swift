@@ -15,16 +15,17 @@ struct IndexPlanner {
     let exactMilliseconds: Double
 
     /// For the rows of an open key.
-    init(_ vectors: VectorFile) {
-        self.init(vectors, rows: vectors.count)
+    init(_ key: KeyIndex) {
+        self.init(key, rows: key.count)
     }
 
     /// For so many rows like those of an open key.
-    init(_ vectors: VectorFile, rows: Int) {
+    init(_ key: KeyIndex, rows: Int) {
+        let vectors = key.vectors
         self.rows = rows
         dim = vectors.dim
         vectorBytes = vectors.dim * vectors.element.size
-        let measured = Self.millisecondsOfOneScan(vectors)
+        let measured = Self.millisecondsOfOneScan(key)
         exactMilliseconds = vectors.count == 0 ? 0 : measured * Double(rows) / Double(vectors.count)
     }
 
@@ -44,12 +45,12 @@ struct IndexPlanner {
     private static let defaultMemoryShare: Int64 = 2
 
     /// The median of three exact searches with entries.
-    private static func millisecondsOfOneScan(_ vectors: VectorFile) -> Double {
-        guard vectors.count > 0, let key = try? KeyIndex(vectors: vectors, metric: .innerProduct) else { return 0 }
+    private static func millisecondsOfOneScan(_ key: KeyIndex) -> Double {
+        guard key.count > 0 else { return 0 }
         let times = (0..<3).map { turn in
-            let query = KeyQuery(vectors.vector(row: turn * (vectors.count - 1) / 2)[...], metric: .innerProduct)
+            let query = KeyQuery(key.vectors.vector(row: turn * (key.count - 1) / 2)[...], metric: key.metric)
             let start = ContinuousClock.now
-            _ = try? key.search(query, limit: 10)
+            _ = try? key.search(query, limit: 10, effort: SearchEffort(exact: true))
             return (ContinuousClock.now - start) / .milliseconds(1)
         }
         return times.sorted()[1]

@@ -55,7 +55,16 @@ final class KeyBuilder {
         switch files {
         case .dense(let file):
             try file.finish()
-            let (index, made) = try indexing.run(key.spec, VectorFile(path: vectors))
+            let original = try VectorFile(path: vectors)
+            var codes: CompactCodes?
+            if let name = key.codes {
+                let path = folder.appending(path: name).path
+                try CompactCodesWriter.write(original, metric: key.spec.metric, to: path) { rows in
+                    try indexing.progress(.indexing, rows, Double(rows) / Double(original.count))
+                }
+                codes = try CompactCodes(path: path)
+            }
+            let (index, made) = try indexing.run(key.spec, original, codes)
             key.setIndex(made.plan, reason: made.reason, recall: made.recall)
             if let index, let name = key.index { try index.write(to: folder.appending(path: name).path) }
         case .sparse(let file):

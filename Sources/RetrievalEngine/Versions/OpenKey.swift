@@ -28,13 +28,14 @@ package struct OpenKey: Sendable {
                 throw DatastoreError(
                     .versionDamaged, "\(key.vectors) holds vectors of \(file.dim), the manifest says \(key.spec.dim)")
             }
+            let codes = try key.codes.map { try CompactCodes(path: folder.path($0).path) }
             guard let name = key.index, key.plan.method != .exact else {
-                index = .dense(try KeyIndex(vectors: file, metric: key.spec.metric))
+                index = .dense(try KeyIndex(vectors: file, metric: key.spec.metric, codes: codes))
                 break
             }
             index = .dense(
                 try KeyIndex(
-                    vectors: file, metric: key.spec.metric, plan: key.plan,
+                    vectors: file, metric: key.spec.metric, codes: codes, plan: key.plan,
                     index: VectorIndex(contentsOf: folder.path(name).path)))
         case .sparse:
             let file = try SparseVectorFile(path: vectors)

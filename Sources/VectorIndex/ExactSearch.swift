@@ -1,0 +1,132 @@
+internal import CFaiss
+import DatastoreCore
+
+/// Looks at every vector of one key: the answer is what scores in double say, certainly.
+///
+/// With compact codes it reads these, and on the original vectors only what can belong to the answer
+/// (`cfaiss_codes_nearest`); without, the vectors of an older release, all of them in 32 bits (`cfaiss_matrix_nearest`).
+///
+/// Thread-safe: everything in it is read-only.
+struct ExactSearch: Sendable {
+    private let vectors: VectorFile
+    private let metric: Metric
+    private let codes: CompactCodes?
+    /// For cosine 1/norm of each row, where no codes have them.
+    private let ownScales: [Float]
+
+    /// Blocks while the norms of all vectors are computed, where no codes have them.
+    ///
+    /// - Throws: `version_damaged` when the codes are not of these vectors.
+    init(_ vectors: VectorFile, metric: Metric, codes: CompactCodes?) throws {
+        if let codes, codes.count != vectors.count || codes.dim != vectors.dim || codes.metric != metric {
+            throw DatastoreError(
+                .versionDamaged,
+                "the codes are of \(codes.count) vectors of \(codes.dim) for \(codes.metric.rawValue), "
+                    + "the original vectors are \(vectors.count) of \(vectors.dim) for \(metric.rawValue)")
+        }
+        self.vectors = vectors
+        self.metric = metric
+        self.codes = codes
+        ownScales = metric == .cosine && codes == nil ? vectors.scales() : []
+    }
+
+    /// The nearest rows of each query, best first, ties by row.
+    ///
+    /// - Parameters:
+    ///   - wanted: above 0, and no more than there are.
+    ///   - rows: those that may be found; nil for all.
+    func nearest(_ queries: [KeyQuery], _ wanted: Int, among rows: RowSet?) throws(FaissError) -> [[KeyIndex.Hit]] {
+        guard queries.allSatisfy({ $0.original.count == vectors.dim }), rows.map({ $0.capacity == vectors.count }) ?? true
+        else {
+            throw FaissError(
+                kind: .refused,
+                message: "got a query of other than \(vectors.dim) numbers, or a set of rows of another version")
+        }
+        // Two vectors of each query, one query behind the other.
+        let dim = vectors.dim
+        let numbers = [Float](unsafeUninitializedCapacity: 2 * dim * queries.count) { numbers, filled in
+            for query in queries {
+                for vector in [query.original, query.forIndex] {
+                    _ = numbers[filled...].update(fromContentsOf: vector)
+                    filled += dim
+                }
+            }
+        }
+        var found = [Int64](repeating: 0, count: wanted * queries.count)
+        var scores = [Float](repeating: 0, count: wanted * queries.count)
+        var counts = [Int64](repeating: 0, count: queries.count)
+        var result: Result<Void, FaissError> = .success(())
+        numbers.withUnsafeBufferPointer { numbers in
+            guard let base = numbers.baseAddress else { return }
+            let prepared = queries.enumerated().map { position, query in
+                cfaiss_query(
+                    values: base + 2 * dim * position, scanned: base + 2 * dim * position + dim, norm: query.norm,
+                    slack: slack(query))
+            }
+            do throws(FaissError) {
+                try search(prepared, wanted, rows, &found, &scores, &counts)
+            } catch {
+                result = .failure(error)
+            }
+        }
+        try result.get()
+        return counts.enumerated().map { position, count in
+            (position * wanted..<position * wanted + Int(count)).map {
+                KeyIndex.Hit(row: Int(found[$0]), score: scores[$0])
+            }
+        }
+    }
+
+    /// How far a product in 32 bits can be from the exact score.
+    private func slack(_ query: KeyQuery) -> Double {
+        // No partial sum is larger than the product of the norms.
+        let largest = metric == .cosine ? 1 : query.norm * vectors.largestNorm
+        let isInRange = largest < Double(Float.greatestFiniteMagnitude) / 2
+        return isInRange ? query.tolerance(ofLargest: largest) : .infinity
+    }
+
+    private func search(
+        _ queries: [cfaiss_query], _ wanted: Int, _ rows: RowSet?, _ found: inout [Int64], _ scores: inout [Float],
+        _ counts: inout [Int64]
+    ) throws(FaissError) {
+        try withScales { scales throws(FaissError) in
+            try vectors.withMatrix(scales: scales) { matrix throws(FaissError) in
+                if var codes = codes?.kernel {
+                    try FaissError.check {
+                        cfaiss_codes_nearest(
+                            matrix, &codes, queries, Int64(queries.count), rows?.words, Int64(wanted), &found, &scores,
+                            &counts, $0)
+                    }
+                    return
+                }
+                for position in queries.indices {
+                    var query = queries[position]
+                    try found.withUnsafeMutableBufferPointer { found throws(FaissError) in
+                        try scores.withUnsafeMutableBufferPointer { scores throws(FaissError) in
+                            guard let found = found.baseAddress, let scores = scores.baseAddress else { return }
+                            try FaissError.check {
+                                cfaiss_matrix_nearest(
+                                    matrix, &query, rows?.words, Int64(wanted), found + wanted * position,
+                                    scores + wanted * position, &counts[position], $0)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private func withScales(_ body: (UnsafePointer<Float>?) throws(FaissError) -> Void) throws(FaissError) {
+        guard metric == .cosine else { return try body(nil) }
+        if let codes { return try body(codes.scales.baseAddress) }
+        var result: Result<Void, FaissError> = .success(())
+        ownScales.withUnsafeBufferPointer { scales in
+            do throws(FaissError) {
+                try body(scales.baseAddress)
+            } catch {
+                result = .failure(error)
+            }
+        }
+        try result.get()
+    }
+}
