@@ -231,6 +231,7 @@ public:
         for (int index = 0; index < quick_rows; index++) scores[index] *= matrix.scales[rows[index]];
     }
 
+    /// The score in double, rounded once.
     float score(int64_t row) const {
         double dot = 0, squares = 0;
         const Element *vector = vectors + row * matrix.dim;
@@ -317,10 +318,12 @@ void cfaiss_matrix_scales(const cfaiss_matrix *matrix, float *scales) {
     }
 }
 
-cfaiss_status cfaiss_matrix_nearest(const cfaiss_matrix *matrix, const cfaiss_query *query, const uint64_t *rows,
-                                    int64_t k, int64_t *found_rows, float *found_scores, int64_t *found,
-                                    cfaiss_message message) {
+cfaiss_status cfaiss_matrix_nearest(const cfaiss_matrix *matrix, const cfaiss_query *queries, int64_t query_count,
+                                    const uint64_t *rows, int64_t k, int64_t *found_rows, float *found_scores,
+                                    int64_t *found, cfaiss_message message) {
     return guarded(message, [&] {
-        *found = scan_nearest(*matrix, *query, rows, k, found_rows, found_scores);
+        for (int64_t index = 0; index < query_count; index++) {
+            found[index] = scan_nearest(*matrix, queries[index], rows, k, found_rows + index * k, found_scores + index * k);
+        }
     });
 }

@@ -235,12 +235,18 @@ RowEncoder<Element> row_encoder() {
     return encode_portable<Element>;
 }
 
-/// The same on every machine: a sample decides how all rows are rounded.
-double read_row(const cfaiss_matrix &matrix, int64_t row, bool is_cosine, float *to) {
-    return matrix.is_half ? read<_Float16>(matrix, row, is_cosine, to) : read<float>(matrix, row, is_cosine, to);
+}  // namespace
+
+double row_codes::read(const cfaiss_matrix &matrix, int64_t row, bool is_cosine, float *to) {
+    return matrix.is_half ? ::read<_Float16>(matrix, row, is_cosine, to) : ::read<float>(matrix, row, is_cosine, to);
 }
 
-}  // namespace
+void row_codes::set_spread(const double *deviations, int32_t dim, float *spread) {
+    const double largest = *std::max_element(deviations, deviations + dim);
+    for (int32_t at = 0; at < dim; at++) {
+        spread[at] = largest > 0 ? static_cast<float>(std::max(deviations[at] / largest, 1e-3)) : 1;
+    }
+}
 
 size_t cfaiss_codes_block_bytes(int32_t dim) { return row_codes::block_bytes(dim); }
 
@@ -253,7 +259,7 @@ cfaiss_status cfaiss_codes_learn(const cfaiss_matrix *matrix, int32_t is_cosine,
         std::vector<float> values(dim);
         int64_t taken = 0;
         for (int64_t index = 0; index < count; index++) {
-            const double norm = read_row(*matrix, index * matrix->count / count, is_cosine != 0, values.data());
+            const double norm = row_codes::read(*matrix, index * matrix->count / count, is_cosine != 0, values.data());
             // One of these would be all the others' mean.
             if (!(norm > least_size && norm < largest_size)) continue;
             taken++;
@@ -262,16 +268,12 @@ cfaiss_status cfaiss_codes_learn(const cfaiss_matrix *matrix, int32_t is_cosine,
                 squares[at] += static_cast<double>(values[at]) * values[at];
             }
         }
-        double largest = 0;
         for (int32_t at = 0; at < dim; at++) {
             const double average = taken > 0 ? sums[at] / taken : 0;
             mean[at] = static_cast<float>(average);
             squares[at] = taken > 0 ? std::sqrt(std::max(0.0, squares[at] / taken - average * average)) : 0;
-            largest = std::max(largest, squares[at]);
         }
-        for (int32_t at = 0; at < dim; at++) {
-            spread[at] = largest > 0 ? static_cast<float>(std::max(squares[at] / largest, 1e-3)) : 1;
-        }
+        row_codes::set_spread(squares.data(), dim, spread);
     });
 }
 

@@ -18,6 +18,8 @@
 // place without a row has error = -infinity.
 #pragma once
 
+#include "cfaiss.h"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -38,5 +40,13 @@ static_assert(sizeof(Block) == 192, "three vectors of sixteen floats");
 
 inline int32_t groups(int32_t dim) { return (dim + 7) / 8; }
 inline size_t block_bytes(int32_t dim) { return sizeof(Block) + 64 * static_cast<size_t>(groups(dim)); }
+
+/// One row as 32-bit floats, of length 1 where the metric is cosine.
+///
+/// - Returns: its own length before.
+double read(const cfaiss_matrix &matrix, int64_t row, bool is_cosine, float *to);
+
+/// From deviations of each number to their spread: the largest is 1, none is too small to divide by.
+void set_spread(const double *deviations, int32_t dim, float *spread);
 
 }  // namespace row_codes

@@ -72,7 +72,16 @@ package struct Manifest: Codable, Sendable, Hashable {
             self.plan = plan
             self.reason = reason
             self.recall = recall
-            index = plan.method == .exact ? nil : "\(spec.name).faiss"
+            index = Self.indexFile(of: spec, plan)
+        }
+
+        /// The file of a dense key's index; nil where every search is exact.
+        package static func indexFile(of spec: KeySpec, _ plan: IndexPlan) -> String? {
+            switch plan.method {
+            case .exact, .auto: nil
+            case .ivfSQ4: "\(spec.name).lists"
+            case .hnsw, .ivfFlat, .ivfSQ8, .ivfPQ: "\(spec.name).faiss"
+            }
         }
 
         /// All its files.

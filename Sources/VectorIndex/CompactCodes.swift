@@ -59,7 +59,8 @@ package final class CompactCodes: Sendable {
 
     /// Rows of a block.
     static let rowsOfBlock = 16
-    static func blockSize(dim: Int) -> Int { cfaiss_codes_block_bytes(Int32(clamping: dim)) }
+    /// Bytes of a block.
+    package static func blockSize(dim: Int) -> Int { cfaiss_codes_block_bytes(Int32(clamping: dim)) }
     static func blockCount(_ count: Int) -> Int { (count + rowsOfBlock - 1) / rowsOfBlock }
     static func blocksOffset(dim: Int) -> Int { (FileHeader.size + dim * 8 + 63) / 64 * 64 }
 

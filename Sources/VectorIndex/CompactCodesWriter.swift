@@ -38,7 +38,8 @@ package enum CompactCodesWriter {
                 try vectors.withMatrix { matrix throws(FaissError) in
                     try FaissError.check {
                         cfaiss_codes_encode(
-                            matrix, isCosine, mean, spread, nil, Int64(first), Int64(count), blocks.baseAddress, own, $0)
+                            matrix, isCosine, mean, spread, nil, Int64(first), Int64(count), blocks.baseAddress, own, $0
+                        )
                     }
                 }
             }

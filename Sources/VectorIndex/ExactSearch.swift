@@ -1,10 +1,11 @@
 internal import CFaiss
 import DatastoreCore
 
-/// Looks at every vector of one key: the answer is what scores in double say, certainly.
+/// Scores the vectors of one key: the answer is what scores in double say, certainly.
 ///
 /// With compact codes it reads these, and on the original vectors only what can belong to the answer
 /// (`cfaiss_codes_nearest`); without, the vectors of an older release, all of them in 32 bits (`cfaiss_matrix_nearest`).
+/// Where only the vectors of some lists are looked at, the answer is that of all of these (`cfaiss_lists_nearest`).
 ///
 /// Thread-safe: everything in it is read-only.
 struct ExactSearch: Sendable {
@@ -36,7 +37,45 @@ struct ExactSearch: Sendable {
     ///   - wanted: above 0, and no more than there are.
     ///   - rows: those that may be found; nil for all.
     func nearest(_ queries: [KeyQuery], _ wanted: Int, among rows: RowSet?) throws(FaissError) -> [[KeyIndex.Hit]] {
-        guard queries.allSatisfy({ $0.original.count == vectors.dim }), rows.map({ $0.capacity == vectors.count }) ?? true
+        try hits(queries, wanted, rows) {
+            (matrix, queries, words, found, scores, counts) throws(FaissError) in
+            guard var codes = codes?.kernel else {
+                return try FaissError.check {
+                    cfaiss_matrix_nearest(
+                        matrix, queries, Int64(queries.count), words, Int64(wanted), &found, &scores, &counts, $0)
+                }
+            }
+            try FaissError.check {
+                cfaiss_codes_nearest(
+                    matrix, &codes, queries, Int64(queries.count), words, Int64(wanted), &found, &scores, &counts, $0)
+            }
+        }
+    }
+
+    /// The nearest of the rows in the lists that are nearest to the query; less than wanted where these have no more.
+    func nearest(
+        _ query: KeyQuery, _ wanted: Int, among rows: RowSet?, in lists: CodeLists, nprobe: Int
+    ) throws(FaissError) -> [KeyIndex.Hit] {
+        try hits([query], wanted, rows) { (matrix, queries, words, found, scores, counts) throws(FaissError) in
+            var kernel = lists.kernel
+            try FaissError.check {
+                cfaiss_lists_nearest(
+                    matrix, &kernel, queries, Int64(min(max(1, nprobe), lists.lists)), words, Int64(wanted), &found,
+                    &scores, &counts, $0)
+            }
+        }.first ?? []
+    }
+
+    private typealias Kernel = (
+        _ matrix: UnsafePointer<cfaiss_matrix>, _ queries: [cfaiss_query], _ words: [UInt64]?, _ found: inout [Int64],
+        _ scores: inout [Float], _ counts: inout [Int64]
+    ) throws(FaissError) -> Void
+
+    private func hits(
+        _ queries: [KeyQuery], _ wanted: Int, _ rows: RowSet?, _ kernel: Kernel
+    ) throws(FaissError) -> [[KeyIndex.Hit]] {
+        guard queries.allSatisfy({ $0.original.count == vectors.dim }),
+            rows.map({ $0.capacity == vectors.count }) ?? true
         else {
             throw FaissError(
                 kind: .refused,
@@ -64,7 +103,11 @@ struct ExactSearch: Sendable {
                     slack: slack(query))
             }
             do throws(FaissError) {
-                try search(prepared, wanted, rows, &found, &scores, &counts)
+                try withScales { scales throws(FaissError) in
+                    try vectors.withMatrix(scales: scales) { matrix throws(FaissError) in
+                        try kernel(matrix, prepared, rows?.words, &found, &scores, &counts)
+                    }
+                }
             } catch {
                 result = .failure(error)
             }
@@ -83,37 +126,6 @@ struct ExactSearch: Sendable {
         let largest = metric == .cosine ? 1 : query.norm * vectors.largestNorm
         let isInRange = largest < Double(Float.greatestFiniteMagnitude) / 2
         return isInRange ? query.tolerance(ofLargest: largest) : .infinity
-    }
-
-    private func search(
-        _ queries: [cfaiss_query], _ wanted: Int, _ rows: RowSet?, _ found: inout [Int64], _ scores: inout [Float],
-        _ counts: inout [Int64]
-    ) throws(FaissError) {
-        try withScales { scales throws(FaissError) in
-            try vectors.withMatrix(scales: scales) { matrix throws(FaissError) in
-                if var codes = codes?.kernel {
-                    try FaissError.check {
-                        cfaiss_codes_nearest(
-                            matrix, &codes, queries, Int64(queries.count), rows?.words, Int64(wanted), &found, &scores,
-                            &counts, $0)
-                    }
-                    return
-                }
-                for position in queries.indices {
-                    var query = queries[position]
-                    try found.withUnsafeMutableBufferPointer { found throws(FaissError) in
-                        try scores.withUnsafeMutableBufferPointer { scores throws(FaissError) in
-                            guard let found = found.baseAddress, let scores = scores.baseAddress else { return }
-                            try FaissError.check {
-                                cfaiss_matrix_nearest(
-                                    matrix, &query, rows?.words, Int64(wanted), found + wanted * position,
-                                    scores + wanted * position, &counts[position], $0)
-                            }
-                        }
-                    }
-                }
-            }
-        }
     }
 
     private func withScales(_ body: (UnsafePointer<Float>?) throws(FaissError) -> Void) throws(FaissError) {

@@ -12,7 +12,7 @@ package final class KeyIndex: Sendable {
     package let metric: Metric
     package let vectors: VectorFile
     /// What finds candidates; nil when every search is exact.
-    private let index: VectorIndex?
+    private let index: CandidateIndex?
     /// How it was planned.
     package let plan: IndexPlan
     private let exact: ExactSearch
@@ -23,7 +23,7 @@ package final class KeyIndex: Sendable {
     /// - Throws: `version_damaged` when codes, index and vectors are not of the same rows.
     package init(
         vectors: VectorFile, metric: Metric, codes: CompactCodes? = nil, plan: IndexPlan = .exact,
-        index: VectorIndex? = nil
+        index: CandidateIndex? = nil
     ) throws {
         if let index, index.count != vectors.count || index.dim != vectors.dim {
             throw DatastoreError(
@@ -63,7 +63,13 @@ package final class KeyIndex: Sendable {
         let wanted = min(limit, rows?.count ?? count)
         guard wanted > 0 else { return [] }
         if let index, !effort.exact, isWorthwhile(wanted, rows) {
-            let hits = try approximate(index, query, wanted, rows, effort)
+            let hits =
+                switch index {
+                case .faiss(let index): try approximate(index, query, wanted, rows, effort)
+                case .lists(let lists):
+                    try exact.nearest(
+                        query, wanted, among: rows, in: lists, nprobe: effort.nprobe ?? plan.nprobe ?? 1)
+                }
             if hits.count == wanted { return hits }
         }
         return try exact.nearest([query], wanted, among: rows).first ?? []

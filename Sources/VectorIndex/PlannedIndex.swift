@@ -7,9 +7,21 @@ package import DatastoreCore
 package enum PlannedIndex {
     /// - Parameters:
     ///   - plan: with its numbers (`IndexPlan.filled`).
+    ///   - path: where it belongs. Lists of codes are written there while they are made; what FAISS makes is in memory
+    ///     until `CandidateIndex.write`.
     ///   - onProgress: called between chunks with the rows that are added; throws to stop.
     package static func build(
-        _ plan: IndexPlan, vectors: VectorFile, metric: Metric, onProgress: (_ rows: Int) throws -> Void
+        _ plan: IndexPlan, vectors: VectorFile, metric: Metric, at path: String,
+        onProgress: (_ rows: Int) throws -> Void
+    ) throws -> CandidateIndex {
+        guard plan.method == .ivfSQ4 else { return .faiss(try faiss(plan, vectors, metric, onProgress)) }
+        try CodeListsBuilder.write(
+            vectors, metric: metric, lists: plan.lists ?? 1, to: path, progress: onProgress)
+        return .lists(try CodeLists(path: path))
+    }
+
+    private static func faiss(
+        _ plan: IndexPlan, _ vectors: VectorFile, _ metric: Metric, _ onProgress: (_ rows: Int) throws -> Void
     ) throws -> VectorIndex {
         var builder = try VectorIndexBuilder(
             dim: vectors.dim, description: description(plan, dim: vectors.dim), capacity: 0)
@@ -47,7 +59,7 @@ package enum PlannedIndex {
         switch plan.method {
         case .exact, .auto: return "Flat"
         case .hnsw: return "HNSW\(plan.links ?? 32),Flat"
-        case .ivfFlat: return "IVF\(lists),Flat"
+        case .ivfFlat, .ivfSQ4: return "IVF\(lists),Flat"
         case .ivfSQ8: return "IVF\(lists),SQ8"
         case .ivfPQ: return "IVF\(lists),PQ\(plan.codeBytes ?? 1)x8"
         }
@@ -75,7 +87,7 @@ extension IndexPlan {
         case .hnsw:
             plan.links = links ?? 32
             plan.efSearch = efSearch ?? 64
-        case .ivfFlat, .ivfSQ8, .ivfPQ:
+        case .ivfFlat, .ivfSQ4, .ivfSQ8, .ivfPQ:
             // About four times the square root, as FAISS's guidelines say, but 39 rows at least to learn a list from.
             let wanted = lists ?? Int(4 * Double(rows).squareRoot())
             plan.lists = max(1, min(wanted, rows / 39))
@@ -89,7 +101,7 @@ extension IndexPlan {
     package var minimumRows: Int {
         switch method {
         case .exact, .auto, .hnsw: 1
-        case .ivfFlat, .ivfSQ8: 39
+        case .ivfFlat, .ivfSQ4, .ivfSQ8: 39
         // 256 codes of each part.
         case .ivfPQ: 39 * 256
         }

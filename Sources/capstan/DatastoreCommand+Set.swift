@@ -6,7 +6,7 @@ import DatastoreCore
 struct SearchSettings: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "How it is searched: exact, hnsw, ivf_flat, ivf_sq8, ivf_pq+refine or auto, with settings behind a colon, for "
+            "How it is searched: exact, hnsw, ivf_flat, ivf_sq4, ivf_sq8, ivf_pq+refine or auto, with settings behind a colon, for "
                 + "example hnsw:links=32,ef_search=128 or auto:latency_ms=5. `capstan plan` shows what each takes.",
             valueName: "plan"),
         transform: { try IndexPlan(argument: $0) })

@@ -7,7 +7,7 @@ import Testing
 /// Promise 1: what was sealed is what is opened, or it is not opened.
 struct VersionFolderTests {
     private static let id = VersionID(datastore: "d", number: 7)
-    private static let names = ["entries.sqlite", "text.vectors", "text.faiss"]
+    private static let names = ["entries.sqlite", "text.vectors", "text.codes", "text.faiss"]
 
     private static func manifest(_ folder: URL) throws -> Manifest {
         var key = Manifest.Key(
@@ -157,7 +157,7 @@ struct VersionFolderTests {
         let manifest = try Self.manifest(folder)
         #expect(try Manifest.read(WireJSON.encode(manifest)) == manifest)
         #expect(try Manifest.read(WireJSON.encode(manifest, pretty: true)) == manifest)
-        #expect(manifest.format == 3)
+        #expect(manifest.format == 4)
         #expect(manifest.id == Self.id)
     }
 

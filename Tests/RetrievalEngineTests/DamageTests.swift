@@ -31,7 +31,7 @@ struct DamageTests {
         }
     }
 
-    @Test(arguments: ["entries.sqlite", "text.vectors", "text.faiss", "manifest.json"], Damage.allCases)
+    @Test(arguments: ["entries.sqlite", "text.vectors", "text.codes", "text.faiss", "manifest.json"], Damage.allCases)
     func aDamagedFileIsNamedAndTheRestIsServed(file: String, damage: Damage) async throws {
         let harness = try EngineHarness()
         try await harness.run { engine in

@@ -53,7 +53,7 @@ struct DomainTests {
             #expect(version.jobID == job.id)
             let folder = harness.directory.version(VersionID(datastore: "d", number: 1))
             let onDisk = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
-            #expect(onDisk == ["entries.sqlite", "manifest.json", "text.vectors"])
+            #expect(onDisk == ["entries.sqlite", "manifest.json", "text.codes", "text.vectors"])
             #expect(version.files?.map(\.name).sorted() == onDisk.filter { $0 != "manifest.json" })
             let bytes = try onDisk.reduce(0) {
                 $0 + (try Data(contentsOf: folder.appending(path: $1)).count)

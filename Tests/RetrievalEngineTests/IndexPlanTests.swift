@@ -73,11 +73,13 @@ struct IndexPlanTests {
             #expect(index.plan == .exact)
             #expect(index.recall == nil)
             let files = try await engine.version(VersionID(datastore: "d", number: 1)).files
-            #expect(files?.map(\.name).sorted() == ["entries.sqlite", "text.vectors"])
+            #expect(files?.map(\.name).sorted() == ["entries.sqlite", "text.codes", "text.vectors"])
         }
     }
 
-    @Test(arguments: [IndexPlan(.hnsw), IndexPlan(.ivfFlat, lists: 40), IndexPlan(.ivfSQ8, lists: 40)])
+    @Test(arguments: [
+        IndexPlan(.hnsw), IndexPlan(.ivfFlat, lists: 40), IndexPlan(.ivfSQ8, lists: 40), IndexPlan(.ivfSQ4, lists: 40),
+    ])
     func anIndexAnswersTheSameAfterARestartAndExactQuestionsFindAll(plan: IndexPlan) async throws {
         let harness = try EngineHarness()
         let rows = Self.rows(3000, seed: 3)
@@ -261,7 +263,7 @@ struct IndexPlanTests {
         }
     }
 
-    /// Formats 1 and 2 have an index file for exact plans too.
+    /// Formats 1 and 2 have an index file for exact plans too, and none before 4 has codes.
     @Test func aVersionOfAnOlderReleaseOpensAndItsIndexFileIsNotNeeded() async throws {
         let harness = try EngineHarness()
         let rows = Self.rows(200, seed: 12)
@@ -280,11 +282,15 @@ struct IndexPlanTests {
         var key = try #require((manifest["keys"] as? [[String: Any]])?.first)
         #expect(key["plan"] as? String == "exact")
         key["index"] = "text.faiss"
+        key["codes"] = nil
+        try FileManager.default.removeItem(at: folder.appending(path: "text.codes"))
         let index = try FileDigest.of(folder.appending(path: "text.faiss"))
         let entry: [String: Any] = ["name": "text.faiss", "bytes": index.bytes, "sha256": index.sha256]
         manifest["format"] = 1
         manifest["keys"] = [key]
-        manifest["files"] = try #require(manifest["files"] as? [[String: Any]]) + [entry]
+        manifest["files"] =
+            try #require(manifest["files"] as? [[String: Any]])
+            .filter { $0["name"] as? String != "text.codes" } + [entry]
         try FileManager.default.removeItem(at: file)
         try JSONSerialization.data(withJSONObject: manifest).write(to: file)
         let version = try OpenVersion(VersionFolder(verifying: folder, id: id, manifestSHA256: nil))

@@ -319,7 +319,7 @@ struct KeyIndexTests {
         for other in others {
             for (index, file) in [(try index(four), try file(other)), (try index(other), try file(four))] {
                 do {
-                    _ = try KeyIndex(vectors: file, metric: .cosine, plan: IndexPlan(.hnsw), index: index)
+                    _ = try KeyIndex(vectors: file, metric: .cosine, plan: IndexPlan(.hnsw), index: .faiss(index))
                     Issue.record("\(index.count)×\(index.dim) was taken for \(file.count)×\(file.dim)")
                 } catch let error as DatastoreError {
                     #expect(error.code == .versionDamaged)

@@ -9,7 +9,7 @@ struct PlannedIndexTests {
     private static let metrics = [Metric.cosine, .innerProduct]
     private static let plans: [IndexPlan] = [
         IndexPlan(.hnsw, links: 16), IndexPlan(.ivfFlat, lists: 64), IndexPlan(.ivfSQ8, lists: 64),
-        IndexPlan(.ivfPQ, lists: 64, codeBytes: 8),
+        IndexPlan(.ivfSQ4, lists: 64), IndexPlan(.ivfPQ, lists: 64, codeBytes: 8),
     ]
     private static let dim = 32
     private static let vectors = Vectors(clustered: 12_000, dim: dim, seed: 40)
@@ -30,7 +30,9 @@ struct PlannedIndexTests {
     ) throws -> KeyIndex {
         let file = try file(vectors, in: folder)
         let plan = plan.filled(rows: file.count, dim: file.dim)
-        let index = try PlannedIndex.build(plan, vectors: file, metric: metric) { _ in }
+        let index = try PlannedIndex.build(
+            plan, vectors: file, metric: metric, at: folder.file(UUID().uuidString).path
+        ) { _ in }
         return try KeyIndex(vectors: file, metric: metric, plan: plan, index: index)
     }
 
@@ -65,7 +67,7 @@ struct PlannedIndexTests {
         let filled = plan.filled(rows: file.count, dim: file.dim)
         let files = try (0..<2).map { turn in
             let path = folder.file("\(turn).faiss")
-            try PlannedIndex.build(filled, vectors: file, metric: .cosine) { _ in }.write(to: path.path)
+            try PlannedIndex.build(filled, vectors: file, metric: .cosine, at: path.path) { _ in }.write(to: path.path)
             return try Data(contentsOf: path)
         }
         #expect(files[0] == files[1])

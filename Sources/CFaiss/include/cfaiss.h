@@ -96,15 +96,16 @@ typedef struct {
     double slack;
 } cfaiss_query;
 
-/// The `k` nearest rows, best first, ties by row: those that scores in double say, certainly.
+/// The `k` nearest rows of each query, best first, ties by row: those that scores in double say, certainly.
 ///
 /// One pass in 32 bits finds every row that can belong to the answer: a row is out once `k` others are nearer by more than
 /// twice the slack. Those that are left are scored in double.
-/// - rows: the rows that may be found, bit `row % 64` of word `row / 64`; NULL for all.
-/// - found: how many there are; less than `k` when there are no more rows.
-cfaiss_status cfaiss_matrix_nearest(const cfaiss_matrix *matrix, const cfaiss_query *query, const uint64_t *rows,
-                                    int64_t k, int64_t *found_rows, float *found_scores, int64_t *found,
-                                    cfaiss_message message);
+/// - rows: the rows that may be found by all queries, bit `row % 64` of word `row / 64`; NULL for all.
+/// - found_rows, found_scores: room for `k` of each query, one query behind the other.
+/// - found: how many there are for each query; less than `k` when there are no more rows.
+cfaiss_status cfaiss_matrix_nearest(const cfaiss_matrix *matrix, const cfaiss_query *queries, int64_t query_count,
+                                    const uint64_t *rows, int64_t k, int64_t *found_rows, float *found_scores,
+                                    int64_t *found, cfaiss_message message);
 
 // Exact search that reads compact codes first: an eighth of what 32-bit vectors take. Sources/CFaiss/row_codes.h has what
 // they say.
@@ -132,15 +133,52 @@ typedef struct {
     const void *blocks;
 } cfaiss_codes;
 
-/// The `k` nearest rows of each of several queries: the same as `cfaiss_matrix_nearest` finds for each of them.
-///
-/// Every row that by its code can be among them is scored on its original vector.
-/// - rows: the rows that may be found, by all queries alike; NULL for all.
-/// - found_rows, found_scores: room for `k` of each query, one query behind the other.
-/// - found: how many there are, one number for each query.
+/// The same as `cfaiss_matrix_nearest` finds. Every row that by its code can belong to the answer is scored on its original
+/// vector.
 cfaiss_status cfaiss_codes_nearest(const cfaiss_matrix *matrix, const cfaiss_codes *codes, const cfaiss_query *queries,
                                    int64_t query_count, const uint64_t *rows, int64_t k, int64_t *found_rows,
                                    float *found_scores, int64_t *found, cfaiss_message message);
+
+// Lists of near vectors, by compact codes of what each is away from the centre of its list.
+
+typedef struct {
+    int64_t count;
+    /// Row-major 32-bit floats, each of length 1.
+    const float *centroids;
+    /// Of the centroids, for inner products.
+    cfaiss_codes centroid_codes;
+    /// Of the codes of all lists; their means are the centroids.
+    const float *spread;
+    /// The first block of each list, and one behind the last: `count + 1` numbers.
+    const int64_t *first_blocks;
+    /// The row at each of the sixteen places of each block; -1 for none.
+    const int32_t *rows;
+    /// On a multiple of 64 bytes.
+    const void *blocks;
+} cfaiss_lists;
+
+/// For one query, the same among the rows of the `nprobe` lists whose centroids are nearest.
+cfaiss_status cfaiss_lists_nearest(const cfaiss_matrix *matrix, const cfaiss_lists *lists, const cfaiss_query *query,
+                                   int64_t nprobe, const uint64_t *rows, int64_t k, int64_t *found_rows,
+                                   float *found_scores, int64_t *found, cfaiss_message message);
+
+/// Says in which list each of some rows belongs: that of the nearest centroid.
+/// - is_cosine: whether vectors count as of length 1.
+/// - rows: which rows; NULL for those behind `first`.
+/// - assigned: filled, one number for each.
+cfaiss_status cfaiss_lists_assign(const cfaiss_matrix *matrix, int32_t is_cosine, const cfaiss_lists *lists,
+                                  const int64_t *rows, int64_t first, int64_t count, int32_t *assigned,
+                                  cfaiss_message message);
+
+/// Adds rows to the sums of their lists, and counts them.
+/// - sums: `list_count` × dim numbers; counts: `list_count`.
+cfaiss_status cfaiss_lists_sum(const cfaiss_matrix *matrix, int32_t is_cosine, const int64_t *rows, int64_t count,
+                               const int32_t *assigned, double *sums, int64_t *counts, cfaiss_message message);
+
+/// The spread of what some rows are away from the centroids of their lists.
+cfaiss_status cfaiss_lists_spread(const cfaiss_matrix *matrix, int32_t is_cosine, const float *centroids,
+                                  const int64_t *rows, int64_t count, const int32_t *assigned, float *spread,
+                                  cfaiss_message message);
 
 cfaiss_status cfaiss_index_write(const cfaiss_index *index, const char *path, cfaiss_message message);
 /// Reads a file that this library wrote; its checksum must have been checked before.

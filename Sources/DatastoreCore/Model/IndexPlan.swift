@@ -10,7 +10,10 @@ public struct IndexPlan: Sendable, Hashable {
         case hnsw
         /// Lists of near vectors, some of which are searched; the whole vectors once more in memory.
         case ivfFlat = "ivf_flat"
-        /// The same with a byte for each number.
+        /// Lists of near vectors by compact codes, four bits for each number: what is in the lists that are searched is
+        /// ranked exactly.
+        case ivfSQ4 = "ivf_sq4"
+        /// Lists with a byte for each number.
         case ivfSQ8 = "ivf_sq8"
         /// The same with a few bytes for each vector (product quantisation); what it finds is ranked again.
         case ivfPQ = "ivf_pq+refine"
@@ -21,14 +24,14 @@ public struct IndexPlan: Sendable, Hashable {
         public var isGraph: Bool { self == .hnsw }
 
         /// Whether it has lists of near vectors.
-        public var hasLists: Bool { self == .ivfFlat || self == .ivfSQ8 || self == .ivfPQ }
+        public var hasLists: Bool { self == .ivfFlat || self == .ivfSQ4 || self == .ivfSQ8 || self == .ivfPQ }
 
         /// Candidates that are scored again for each result: codes that say less need more.
         public var candidatesPerResult: Int {
             switch self {
             case .ivfSQ8: 2
             case .ivfPQ: 16
-            case .exact, .hnsw, .ivfFlat, .auto: 1
+            case .exact, .hnsw, .ivfFlat, .ivfSQ4, .auto: 1
             }
         }
     }
@@ -70,7 +73,7 @@ public struct IndexPlan: Sendable, Hashable {
         switch method {
         case .exact: []
         case .hnsw: [.links, .efSearch]
-        case .ivfFlat, .ivfSQ8: [.lists, .nprobe]
+        case .ivfFlat, .ivfSQ4, .ivfSQ8: [.lists, .nprobe]
         case .ivfPQ: [.lists, .nprobe, .codeBytes]
         case .auto: [.memoryBytes, .latencyMilliseconds]
         }

@@ -1,5 +1,6 @@
 import DatastoreCore
 import DatastoreStorage
+import Foundation
 import VectorIndex
 
 /// Chooses, builds and measures the index of a dense key.
@@ -21,50 +22,64 @@ struct IndexBuild {
         var recall: RecallReport?
     }
 
-    /// - Returns: the index, nil where all searches are exact.
+    /// The vectors of a key, as far as they are written.
+    struct Rows {
+        let spec: KeySpec
+        let vectors: VectorFile
+        let codes: CompactCodes?
+        /// The version that is made.
+        let folder: URL
+
+        func open(_ plan: IndexPlan = .exact, _ index: CandidateIndex? = nil) throws -> KeyIndex {
+            try KeyIndex(vectors: vectors, metric: spec.metric, codes: codes, plan: plan, index: index)
+        }
+    }
+
+    /// Writes the file of the index, where searches are not all exact.
+    ///
     /// - Throws: `recall_gate_refused`.
-    func run(
-        _ spec: KeySpec, _ vectors: VectorFile, _ codes: CompactCodes?
-    ) throws -> (index: VectorIndex?, made: Made) {
-        guard plan.method == .auto else { return try make(plan, nil, spec, vectors, codes) }
+    func run(_ rows: Rows) throws -> Made {
+        guard plan.method == .auto else { return try make(plan, nil, rows) }
         var refused: [String] = []
-        let exact = try KeyIndex(vectors: vectors, metric: spec.metric, codes: codes)
-        for choice in IndexPlanner(exact).choices(for: plan) {
+        for choice in try IndexPlanner(rows.open()).choices(for: plan) {
             do {
-                var (index, made) = try make(choice.plan, choice.reason, spec, vectors, codes)
+                var made = try make(choice.plan, choice.reason, rows)
                 if !refused.isEmpty {
                     made.reason = "\(made.reason ?? ""); before it: \(refused.joined(separator: ", "))"
                 }
-                return (index, made)
+                return made
             } catch let error as DatastoreError where error.code == .recallGateRefused {
                 refused.append("\(choice.plan.method.rawValue) did not pass the gate of \(gate)")
             }
         }
-        return (nil, Made(plan: .exact, reason: refused.joined(separator: ", ")))
+        return Made(plan: .exact, reason: refused.joined(separator: ", "))
     }
 
-    private func make(
-        _ plan: IndexPlan, _ reason: String?, _ spec: KeySpec, _ vectors: VectorFile, _ codes: CompactCodes?
-    ) throws -> (index: VectorIndex?, made: Made) {
+    private func make(_ plan: IndexPlan, _ reason: String?, _ rows: Rows) throws -> Made {
+        let (spec, vectors) = (rows.spec, rows.vectors)
         guard vectors.count >= plan.minimumRows else {
             let reason = "\(plan.method.rawValue) needs \(plan.minimumRows) entries, and there are \(vectors.count)"
-            return (nil, Made(plan: .exact, reason: reason))
+            return Made(plan: .exact, reason: reason)
         }
         var wanted = plan.filled(rows: vectors.count, dim: spec.dim)
-        guard wanted.method != .exact else { return (nil, Made(plan: .exact, reason: reason)) }
-        let index = try PlannedIndex.build(wanted, vectors: vectors, metric: spec.metric) { rows in
-            try progress(.indexing, rows, Double(rows) / Double(vectors.count))
+        guard let name = Manifest.Key.indexFile(of: spec, wanted) else { return Made(plan: .exact, reason: reason) }
+        let path = rows.folder.appending(path: name).path
+        let index = try PlannedIndex.build(wanted, vectors: vectors, metric: spec.metric, at: path) { done in
+            try progress(.indexing, done, Double(done) / Double(vectors.count))
         }
-        let key = try KeyIndex(vectors: vectors, metric: spec.metric, codes: codes, plan: wanted, index: index)
-        var recall = try measure(key, spec)
+        var recall = try measure(rows.open(wanted, index), spec)
         // Where nobody has set the effort, it is the least that passes.
         if self.plan.method == .auto, let least = recall.curve.first(where: { $0.recall >= gate }) {
             wanted.efSearch = least.efSearch
             wanted.nprobe = least.nprobe
             recall.recall = least.recall
         }
-        guard recall.recall >= gate else { throw refusal(spec, wanted, recall) }
-        return (index, Made(plan: wanted, reason: reason, recall: recall))
+        guard recall.recall >= gate else {
+            try DurableFiles.remove(URL(filePath: path))
+            throw refusal(spec, wanted, recall)
+        }
+        try index.write(to: path)
+        return Made(plan: wanted, reason: reason, recall: recall)
     }
 
     private func measure(_ key: KeyIndex, _ spec: KeySpec) throws -> RecallReport {

@@ -62,6 +62,11 @@ struct IndexPlanner {
     private static let perFloat = 0.75
     private static let perByte = 1.7
     private static let perCode = 1.6
+    /// The same for compact codes: one query, and each of many at once.
+    private static let perCodedNumber = 0.02
+    private static let perCodedNumberOfMany = 0.006
+    /// Scoring on original vectors what by its code can belong to the answer.
+    private static let rankingMilliseconds = 0.05
     /// Reading a vector that is not in a cache.
     private static let perVisit = 90.0
     /// Vectors that a graph's search looks at for each candidate that it keeps, per link.
@@ -96,6 +101,11 @@ struct IndexPlanner {
             index = floats + rows * 8 + lists * dim * 4
             latency = (coarse + probed * dim * Self.perFloat) / 1e6
             build = learning
+        case .ivfSQ4:
+            let block = Double(CompactCodes.blockSize(dim: self.dim)) / 16
+            index = rows * (block + 4) * 1.03 + lists * dim * 4.5
+            latency = (lists + probed) * dim * Self.perCodedNumber / 1e6 + Self.rankingMilliseconds
+            build = (training * 8 + rows) * lists * dim * Self.perCodedNumberOfMany / 1e9 + rows * dim * 4e-9
         case .ivfSQ8:
             index = rows * (dim + 8) + lists * dim * 4
             latency = (coarse + probed * dim * Self.perByte) / 1e6

@@ -64,9 +64,9 @@ final class KeyBuilder {
                 }
                 codes = try CompactCodes(path: path)
             }
-            let (index, made) = try indexing.run(key.spec, original, codes)
+            let made = try indexing.run(
+                IndexBuild.Rows(spec: key.spec, vectors: original, codes: codes, folder: folder))
             key.setIndex(made.plan, reason: made.reason, recall: made.recall)
-            if let index, let name = key.index { try index.write(to: folder.appending(path: name).path) }
         case .sparse(let file):
             try file.finish()
             guard let name = key.index else { return }

@@ -36,7 +36,7 @@ package struct OpenKey: Sendable {
             index = .dense(
                 try KeyIndex(
                     vectors: file, metric: key.spec.metric, codes: codes, plan: key.plan,
-                    index: VectorIndex(contentsOf: folder.path(name).path)))
+                    index: CandidateIndex(contentsOf: folder.path(name).path, method: key.plan.method)))
         case .sparse:
             let file = try SparseVectorFile(path: vectors)
             guard file.terms == key.spec.dim else {

@@ -73,7 +73,10 @@ struct BenchPlans: AsyncParsableCommand {
         let (file, asked) = try load(folder)
         let queries = asked.prefix(count).map { KeyQuery($0[...], metric: .cosine) }
         progress("\(file.count) vectors of \(file.dim), \(queries.count) questions, \(VectorIndex.instructions)")
-        let exact = try KeyIndex(vectors: file, metric: .cosine)
+        let codesPath = folder.appending(path: "codes").path
+        try CompactCodesWriter.write(file, metric: .cosine, to: codesPath)
+        let codes = try CompactCodes(path: codesPath)
+        let exact = try KeyIndex(vectors: file, metric: .cosine, codes: codes)
         let truths = try queries.map { Set(try exact.search($0, limit: k).map(\.row)) }
         var lines = [try line(exact, IndexPlan.exact, [SearchEffort(exact: true)], queries, truths)]
         let process = ProcessStatistics(pid: getpid())
@@ -82,12 +85,12 @@ struct BenchPlans: AsyncParsableCommand {
             progress("building \(plan)")
             let path = folder.appending(path: "index").path
             let start = ContinuousClock.now
-            try PlannedIndex.build(plan, vectors: file, metric: .cosine) { _ in }.write(to: path)
+            try PlannedIndex.build(plan, vectors: file, metric: .cosine, at: path) { _ in }.write(to: path)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
             let before = try process.memory().anonymous
-            let index = try VectorIndex(contentsOf: path)
+            let index = try CandidateIndex(contentsOf: path, method: plan.method)
             let memory = try process.memory().anonymous - before
-            let key = try KeyIndex(vectors: file, metric: .cosine, plan: plan, index: index)
+            let key = try KeyIndex(vectors: file, metric: .cosine, codes: codes, plan: plan, index: index)
             var line = try line(key, plan, Self.efforts(plan), queries, truths)
             line.buildSeconds = seconds
             line.memoryBytes = Int64(memory)
@@ -101,7 +104,7 @@ struct BenchPlans: AsyncParsableCommand {
     }
 
     private static let all: [IndexPlan] = [
-        IndexPlan(.ivfFlat), IndexPlan(.ivfSQ8), IndexPlan(.ivfPQ), IndexPlan(.hnsw),
+        IndexPlan(.ivfSQ4), IndexPlan(.ivfFlat), IndexPlan(.ivfSQ8), IndexPlan(.ivfPQ), IndexPlan(.hnsw),
     ]
 
     private static func efforts(_ plan: IndexPlan) -> [SearchEffort] {
