@@ -60,7 +60,7 @@ struct VersionFolderTests {
                 atPath: folder.appending(path: name).path)
             #expect(attributes[.posixPermissions] as? Int == 0o444)
         }
-        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 4)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 5)
     }
 
     enum Change: String, Sendable, CaseIterable {
@@ -161,7 +161,7 @@ struct VersionFolderTests {
         #expect(manifest.id == Self.id)
     }
 
-    @Test(arguments: [4, 5, 1_000_000])
+    @Test(arguments: [5, 6, 1_000_000])
     func aManifestOfANewerReleaseSaysSo(format: Int) throws {
         // Whatever else is in it: a newer one may look quite different.
         let error = expectError(.newerFormat) { try Manifest.read(Data(#"{"format": \#(format), "files": 7}"#.utf8)) }

@@ -206,7 +206,7 @@ struct IndexPlanTests {
             let answer = try await engine.plan(
                 of: "d", key: "text", rows: 5_000_000, plan: IndexPlan(.auto, latencyMilliseconds: 6))
             #expect(answer.chosen.method != .exact)
-            #expect(answer.estimates.count == 5)
+            #expect(answer.estimates.count == 6)
             #expect(answer.estimates.allSatisfy { $0.latencyMilliseconds > 0 })
             let tight = try await engine.plan(
                 of: "d", key: "text", rows: 5_000_000,
