@@ -28,7 +28,7 @@ public:
         for (int64_t block = 0; block < block_count; block++) {
             const uint32_t wanted = wanted_in(block);
             if (wanted == 0) continue;
-            const uint32_t reaching = wanted & one(at(block), groups, search.prepared(), search.least(), most);
+            const uint32_t reaching = wanted & one(at(block), groups, search.prepared().codes, search.least(), most);
             if (reaching != 0) offer(search, block, reaching, most);
         }
     }
@@ -40,7 +40,7 @@ public:
         // Queries that nothing reaches fill the last group.
         std::vector<CodeQuery> queries(padded);
         std::vector<float> least(padded, std::numeric_limits<float>::infinity());
-        for (size_t index = 0; index < padded; index++) queries[index] = searches[std::min(index, count - 1)]->prepared();
+        for (size_t index = 0; index < padded; index++) queries[index] = searches[std::min(index, count - 1)]->prepared().codes;
         float most[code_queries_at_once * row_codes::rows];
         uint32_t reaching[code_queries_at_once];
         for (int64_t block = 0; block < block_count; block++) {
@@ -107,7 +107,7 @@ cfaiss_status cfaiss_codes_nearest(const cfaiss_matrix *matrix, const cfaiss_cod
         searches.reserve(static_cast<size_t>(query_count));
         for (int64_t index = 0; index < query_count; index++) {
             searches.emplace_back(*matrix, queries[index], codes->mean, codes->spread, k);
-            if (pays && searches.back().is_usable()) usable.push_back(&searches.back());
+            if (pays && searches.back().prepared().is_usable) usable.push_back(&searches.back());
         }
         const Scan scan(*matrix, *codes, rows);
         if (usable.size() == 1) {
@@ -119,7 +119,7 @@ cfaiss_status cfaiss_codes_nearest(const cfaiss_matrix *matrix, const cfaiss_cod
             int64_t *to = found_rows + index * k;
             float *scores = found_scores + index * k;
             CodeSearch &search = searches[static_cast<size_t>(index)];
-            found[index] = pays && search.is_usable() ? search.finish(to, scores)
+            found[index] = pays && search.prepared().is_usable ? search.finish(to, scores)
                                                       : scan_nearest(*matrix, queries[index], rows, k, to, scores);
         }
     });

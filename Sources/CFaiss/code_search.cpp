@@ -14,22 +14,14 @@ constexpr double least_size = 1e-15, largest_size = 1e15;
 
 }  // namespace
 
-CodeSearch::CodeSearch(const cfaiss_matrix &matrix, const cfaiss_query &query, const float *mean, const float *spread,
-                       int64_t k)
-    : matrix(matrix), query(query), k(static_cast<size_t>(k)), room(std::max<size_t>(2 * this->k, 64)) {
-    prepare(mean, spread);
-    waiting.reserve(room + row_codes::rows);
-}
-
-void CodeSearch::prepare(const float *mean, const float *spread) {
-    const int32_t dim = matrix.dim;
-    numbers.resize(8 * static_cast<size_t>(row_codes::groups(dim)));
-    const bool is_cosine = matrix.scales != nullptr;
-    if (!(query.norm > least_size && query.norm < largest_size)) return;
-    const double factor = is_cosine ? 1 / query.norm : 1;
+PreparedQuery::PreparedQuery(const float *values, int32_t dim, double factor, double norm, const float *mean,
+                             const float *spread)
+    : numbers(8 * static_cast<size_t>(row_codes::groups(dim))) {
+    codes.numbers = numbers.data();
+    if (!(norm > least_size && norm < largest_size)) return;
     double base = 0, largest = 0;
     for (int32_t at = 0; at < dim; at++) {
-        const double value = query.values[at] * factor;
+        const double value = values[at] * factor;
         if (mean != nullptr) base += value * mean[at];
         largest = std::max(largest, std::fabs(value * spread[at]));
     }
@@ -38,21 +30,30 @@ void CodeSearch::prepare(const float *mean, const float *spread) {
     const double per_unit = 1 / static_cast<double>(unit);
     double rests = 0;
     for (int32_t at = 0; at < dim; at++) {
-        const double scaled = query.values[at] * factor * spread[at];
+        const double scaled = values[at] * factor * spread[at];
         const double units = std::max(-127.0, std::min(127.0, scaled * per_unit));
         const auto number = static_cast<int32_t>(units + (units < 0 ? -0.5 : 0.5));
         const double rest = scaled - static_cast<double>(unit) * number;
         rests += rest * rest;
         numbers[at] = static_cast<int8_t>(number);
-        code_query.sum += number;
+        codes.sum += number;
     }
-    code_query.numbers = numbers.data();
-    code_query.unit = unit;
-    code_query.base = static_cast<float>(base);
+    codes.unit = unit;
+    codes.base = static_cast<float>(base);
     // Rounded up, and by more than the roundings of the products with them.
-    code_query.size = static_cast<float>(query.norm * factor * (1 + 0x1p-20));
-    code_query.rest = static_cast<float>(std::sqrt(rests) * (1 + 0x1p-10));
-    usable = true;
+    codes.size = static_cast<float>(norm * factor * (1 + 0x1p-20));
+    codes.rest = static_cast<float>(std::sqrt(rests) * (1 + 0x1p-10));
+    is_usable = true;
+}
+
+CodeSearch::CodeSearch(const cfaiss_matrix &matrix, const cfaiss_query &query, const float *mean, const float *spread,
+                       int64_t k)
+    : matrix(matrix),
+      query(query),
+      k(static_cast<size_t>(k)),
+      room(std::max<size_t>(2 * this->k, 64)),
+      prepared_query(query.values, matrix.dim, matrix.scales == nullptr ? 1 : 1 / query.norm, query.norm, mean, spread) {
+    waiting.reserve(room + row_codes::rows);
 }
 
 int64_t CodeSearch::finish(int64_t *rows, float *scores) {

@@ -8,6 +8,25 @@
 #include <limits>
 #include <vector>
 
+/// A query as codes take it.
+struct PreparedQuery {
+    /// - Parameters:
+    ///   - factor: what `values` are multiplied by, to be of length 1 where the metric is cosine.
+    ///   - norm: length of `values`.
+    ///   - mean: of the codes; NULL where each list of them has its own (`with_base`).
+    PreparedQuery(const float *values, int32_t dim, double factor, double norm, const float *mean, const float *spread);
+
+    PreparedQuery(PreparedQuery &&) = default;
+    PreparedQuery(const PreparedQuery &) = delete;
+
+    /// Whether codes say anything about this query's scores.
+    bool is_usable = false;
+    CodeQuery codes{};
+
+private:
+    std::vector<int8_t> numbers;
+};
+
 /// Collects the rows that by their codes can belong to the answer, and scores those that still do on their original vectors.
 class CodeSearch {
 public:
@@ -16,16 +35,7 @@ public:
     ///   - spread: of the codes.
     CodeSearch(const cfaiss_matrix &matrix, const cfaiss_query &query, const float *mean, const float *spread, int64_t k);
 
-    /// Whether codes say anything about this query's scores.
-    bool is_usable() const { return usable; }
-
-    const CodeQuery &prepared() const { return code_query; }
-
-    CodeQuery with_base(float base) const {
-        CodeQuery other = code_query;
-        other.base = base;
-        return other;
-    }
+    const PreparedQuery &prepared() const { return prepared_query; }
 
     /// What a row has to reach.
     float least() const { return threshold; }
@@ -67,16 +77,13 @@ private:
     const cfaiss_query &query;
     const size_t k;
     size_t room;
-    bool usable = false;
-    std::vector<int8_t> numbers;
-    CodeQuery code_query{};
+    PreparedQuery prepared_query;
     float threshold = -std::numeric_limits<float>::infinity();
     std::vector<Candidate> waiting;
     /// A heap, the worst in front.
     std::vector<Hit> best;
 
     static bool by_most(const Candidate &one, const Candidate &other) { return one.most > other.most; }
-    void prepare(const float *mean, const float *spread);
     void tighten();
     void drop();
     void score(size_t count);

@@ -143,16 +143,20 @@ extension CapstanEngine {
         try retriever.validate(vectors)
         record(vectors, retriever)
         try checkSize(Array(repeating: retriever.k, count: vectors.count))
-        let dim = vectors.dim
         let scope = try await search { try retriever.scope() }
-        return try await batch(moment.domain, count: vectors.count) { [self] index in
+        // A part for each thread, but none so large that other questions wait long for theirs.
+        let threads = configuration.searchThreads
+        let size = min(Self.vectorsAtOnce, (vectors.count + threads - 1) / threads)
+        return try await batch(moment.domain, count: (vectors.count + size - 1) / size) { [self] part in
             try await search {
-                QueryBatchItem(
-                    try retriever.answer(
-                        .dense(Array(vectors.values[index * dim..<(index + 1) * dim])), in: scope))
+                let range = part * size..<min((part + 1) * size, vectors.count)
+                return try retriever.answers(vectors, range, in: scope).map(QueryBatchItem.init)
             }
         }
     }
+
+    /// Vectors that versions are searched for at once.
+    private static let vectorsAtOnce = 32
 
     /// One list of the names that many vectors find (EVCap).
     ///
@@ -194,11 +198,11 @@ extension CapstanEngine {
                 let options = questions[index].options
                 let counts = options.includePending ?? moment.domain.info.defaults.includePending ?? false
                 let own = Moment(domain: moment.domain, pending: counts ? moment.pending : [])
-                return QueryBatchItem(try await answer(questions[index], own))
+                return [QueryBatchItem(try await answer(questions[index], own))]
             } catch is CancellationError {
                 throw CancellationError()
             } catch {
-                return QueryBatchItem(error: problem(error))
+                return [QueryBatchItem(error: problem(error))]
             }
         }
     }
@@ -322,14 +326,14 @@ extension CapstanEngine {
     /// one large request neither fills the queue nor keeps others waiting, and ends soon after its client has gone.
     private func batch(
         _ domain: DomainSnapshot, count: Int, lanes: Int? = nil,
-        _ answer: @escaping @Sendable (Int) async throws -> QueryBatchItem
+        _ answer: @escaping @Sendable (Int) async throws -> [QueryBatchItem]
     ) async throws -> QueryBatchAnswer {
         let lanes = min(lanes ?? configuration.searchThreads, count)
-        var items = [QueryBatchItem?](repeating: nil, count: count)
-        try await withThrowingTaskGroup(of: [(Int, QueryBatchItem)].self) { group in
+        var items = [[QueryBatchItem]](repeating: [], count: count)
+        try await withThrowingTaskGroup(of: [(Int, [QueryBatchItem])].self) { group in
             for lane in 0..<lanes {
                 group.addTask {
-                    var answered: [(Int, QueryBatchItem)] = []
+                    var answered: [(Int, [QueryBatchItem])] = []
                     for index in stride(from: lane, to: count, by: lanes) {
                         try Task.checkCancellation()
                         answered.append((index, try await answer(index)))
@@ -338,11 +342,11 @@ extension CapstanEngine {
                 }
             }
             for try await answered in group {
-                for (index, item) in answered { items[index] = item }
+                for (index, own) in answered { items[index] = own }
             }
         }
         return QueryBatchAnswer(
-            domain: domain.info.domain, revision: domain.info.revision, answers: items.compactMap { $0 })
+            domain: domain.info.domain, revision: domain.info.revision, answers: items.flatMap { $0 })
     }
 }
 

@@ -157,12 +157,13 @@ typedef struct {
     const void *blocks;
 } cfaiss_lists;
 
-/// For one query, the same among the rows of the `nprobe` lists whose centroids are nearest.
+/// For one query, nearest rows among those of the `nprobe` lists whose centroids are nearest. Scores are exact; a row that is
+/// unlikely to be among the `k` is not scored.
 cfaiss_status cfaiss_lists_nearest(const cfaiss_matrix *matrix, const cfaiss_lists *lists, const cfaiss_query *query,
                                    int64_t nprobe, const uint64_t *rows, int64_t k, int64_t *found_rows,
                                    float *found_scores, int64_t *found, cfaiss_message message);
 
-/// Says in which list each of some rows belongs: that of the nearest centroid.
+/// Says in which list each of some rows belongs: that of the nearest centroid, by the centroids' codes.
 /// - is_cosine: whether vectors count as of length 1.
 /// - rows: which rows; NULL for those behind `first`.
 /// - assigned: filled, one number for each.

@@ -11,6 +11,9 @@ package struct QueryVectors: Sendable, Equatable {
     /// The part of the request that carried them, for messages.
     package let field: String
 
+    /// One vector.
+    package subscript(index: Int) -> [Float] { Array(values[index * dim..<(index + 1) * dim]) }
+
     /// - Throws: `missing_field` when empty.
     package init(values: [Float], count: Int, field: String = "query.vector") throws {
         guard count > 0, !values.isEmpty else {

@@ -26,6 +26,8 @@ final class CandidateStream {
     private var last: Candidate?
     private var limit: Int
     private var isComplete: Bool
+    /// What the first search finds, where it was made for several vectors at once.
+    private var first: First?
     /// Whether all was searched and some entries can be no results: they share no term with the question.
     private(set) var leavesOut = false
     /// Candidates whose entries are read at a time.
@@ -33,24 +35,35 @@ final class CandidateStream {
 
     var binding: Int { target.binding }
 
+    /// What `SearchTarget.search` gives.
+    typealias First = (candidates: [Candidate], isComplete: Bool)
+
     /// The rows of a version.
     ///
     /// - Parameters:
     ///   - rows: those that count; nil when all do.
     ///   - readsEntries: whether each candidate comes with its entry.
+    ///   - first: what a search of the version for `limit(_:among:expecting:)` finds, where it is known already.
     init(
         versionOf target: SearchTarget, _ probe: TargetProbe, among rows: RowSet?, expecting count: Int,
-        readsEntries: Bool
+        readsEntries: Bool, first: First? = nil
     ) {
+        self.first = first
         self.target = target
         self.readsEntries = readsEntries
         source = .version(probe)
         among = rows
         total = rows?.count ?? target.version.count
+        limit = Self.limit(target, among: rows, expecting: count)
+        isComplete = total == 0
+    }
+
+    /// Candidates that the first search of a version asks for.
+    static func limit(_ target: SearchTarget, among rows: RowSet?, expecting count: Int) -> Int {
         // As many hidden ones as there are in any part of the version.
         let hidden = Double(target.pending.hidden.count) / Double(max(1, target.version.count))
-        limit = min(total, count + Int((2 * hidden * Double(count)).rounded(.up)))
-        isComplete = total == 0
+        return min(
+            rows?.count ?? target.version.count, count + Int((2 * hidden * Double(count)).rounded(.up)))
     }
 
     /// What is pending beside a version.
@@ -104,7 +117,9 @@ final class CandidateStream {
         switch source {
         case .version(let probe):
             // An index that is asked for more finds other rows too: only a search of all goes on where it stopped.
-            (candidates, isAll) = try target.search(probe, limit: limit, among: among, exact: isSearched)
+            (candidates, isAll) =
+                try first ?? target.search(probe, limit: limit, among: among, exact: isSearched)
+            first = nil
             startsBehindLast = isSearched && target.isApproximate(probe)
         case .pending(let probe): (candidates, isAll) = target.searchPending(probe, limit: limit, among: among)
         case .given: return

@@ -197,6 +197,35 @@ package struct Retriever: Sendable {
         try finish(ranked(probe, count: pool, in: scope, isAnswer: true), probe)
     }
 
+    /// The answers to several vectors, in their order: versions are searched for all of them at once. Blocks.
+    func answers(_ vectors: QueryVectors, _ range: Range<Int>, in scope: Scope) throws -> [QueryAnswer] {
+        let probes = range.map { Probe.dense(vectors[$0]) }
+        let first = try firstSearches(probes, count: pool, in: scope)
+        return try zip(probes, first).map { probe, first in
+            try finish(ranked(probe, count: pool, in: scope, isAnswer: true, first: first), probe)
+        }
+    }
+
+    /// What each target's version finds first for each of several vectors.
+    private func firstSearches(
+        _ probes: [Probe], count: Int, in scope: Scope
+    ) throws -> [[CandidateStream.First]] {
+        var found = [[CandidateStream.First]](repeating: [], count: probes.count)
+        for target in targets {
+            let rows = scope.passing[target.binding]?.rows
+            let limit = CandidateStream.limit(
+                target, among: rows, expecting: count + scope.excluded[target.binding].count)
+            let queries = probes.compactMap { probe -> KeyQuery? in
+                guard case .dense(let query)? = targetProbe(probe, target) else { return nil }
+                return query
+            }
+            for (place, first) in try target.search(queries, limit: limit, among: rows).enumerated() {
+                found[place].append(first)
+            }
+        }
+        return found
+    }
+
     /// The first stage alone, with texts: what a reranker is given. Blocks.
     func firstStage(_ probe: Probe, in scope: Scope) throws -> Ranking {
         var ranking = try ranked(probe, count: pool, in: scope, isAnswer: true)
@@ -260,9 +289,11 @@ package struct Retriever: Sendable {
 
     /// The first `count` candidates of the domain.
     ///
-    /// - Parameter isAnswer: whether what limits answers counts; a ranking that is fused with another is whole.
+    /// - Parameters:
+    ///   - isAnswer: whether what limits answers counts; a ranking that is fused with another is whole.
+    ///   - first: for each target what its version finds first, where that is known already.
     private func ranked(
-        _ probe: Probe, count: Int, in scope: Scope, isAnswer: Bool
+        _ probe: Probe, count: Int, in scope: Scope, isAnswer: Bool, first: [CandidateStream.First]? = nil
     ) throws -> Ranking {
         let readsEntries = isAnswer && (dedupe.text || dedupe.image)
         var streams: [CandidateStream] = []
@@ -282,7 +313,7 @@ package struct Retriever: Sendable {
                 streams.append(
                     CandidateStream(
                         versionOf: target, wanted, among: passing?.rows, expecting: expected,
-                        readsEntries: readsEntries))
+                        readsEntries: readsEntries, first: first?[target.binding]))
                 if target.pending.count > 0 {
                     streams.append(
                         CandidateStream(pendingOf: target, wanted, among: passing?.slots, expecting: expected))
@@ -406,9 +437,10 @@ package struct Retriever: Sendable {
     {
         var reasons: Set<ShortfallReason> = []
         var hits: [(vector: Int, candidate: Candidate)] = []
-        for index in 0..<vectors.count {
-            let vector = Array(vectors.values[index * vectors.dim..<(index + 1) * vectors.dim])
-            let found = try ranked(.dense(vector), count: merge.perVector, in: scope, isAnswer: false)
+        let probes = (0..<vectors.count).map { Probe.dense(vectors[$0]) }
+        let first = try firstSearches(probes, count: merge.perVector, in: scope)
+        for (index, probe) in probes.enumerated() {
+            let found = try ranked(probe, count: merge.perVector, in: scope, isAnswer: false, first: first[index])
             reasons.formUnion(found.reasons)
             for candidate in found.candidates {
                 if candidate.score >= minScore { hits.append((index, candidate)) } else { reasons.insert(.minScore) }

@@ -58,6 +58,17 @@ struct SearchTarget: Sendable {
         }
     }
 
+    /// The best `limit` rows of the version for each of several vectors, with one look at all rows where the search is exact.
+    func search(
+        _ queries: [KeyQuery], limit: Int, among rows: RowSet?
+    ) throws -> [(candidates: [Candidate], isComplete: Bool)] {
+        guard let dense else { return queries.map { _ in ([], true) } }
+        let count = rows?.count ?? version.count
+        return try dense.search(queries, limit: limit, among: rows, effort: effort).map { hits in
+            (hits.map { candidate(row: $0.row, score: $0.score) }, hits.count >= count)
+        }
+    }
+
     /// The largest weighted sums of two scores, exact: both rankings are read until no entry that is in neither can
     /// belong to the answer (the threshold algorithm, Fagin et al., PODS 2001).
     private func sum(
