@@ -302,3 +302,46 @@ cfaiss_status cfaiss_codes_encode(const cfaiss_matrix *matrix, int32_t is_cosine
         }
     });
 }
+
+cfaiss_status cfaiss_codes_check(const cfaiss_matrix *matrix, const cfaiss_codes *codes, int64_t first, int64_t count,
+                                 int64_t *row, cfaiss_message message) {
+    return guarded(message, [&] {
+        const int32_t dim = matrix->dim;
+        const bool is_cosine = matrix->scales != nullptr;
+        const size_t bytes = row_codes::block_bytes(dim);
+        std::vector<float> vector(static_cast<size_t>(dim));
+        double mean_squares = 0;
+        for (int32_t at = 0; at < dim; at++) mean_squares += static_cast<double>(codes->mean[at]) * codes->mean[at];
+        *row = -1;
+        for (int64_t index = first; index < first + count; index++) {
+            const auto &block = *reinterpret_cast<const Block *>(static_cast<const uint8_t *>(codes->blocks) +
+                                                                 bytes * static_cast<size_t>(index / row_codes::rows));
+            const int place = static_cast<int>(index % row_codes::rows);
+            const uint8_t *own = block.codes() + 4 * place;
+            const double norm = row_codes::read(*matrix, index, is_cosine, vector.data());
+            const double step = block.step[place];
+            double rests = 0, steps = 0, lengths = 0;
+            for (int32_t at = 0; at < dim; at++) {
+                const uint8_t byte = own[64 * (at / 8) + at % 4];
+                const double half = (at % 8 < 4 ? byte & 15 : byte >> 4) - 7.5;
+                const double wanted = static_cast<double>(vector[static_cast<size_t>(at)]) - codes->mean[at];
+                const double rest = wanted - step * codes->spread[at] * half;
+                rests += rest * rest;
+                steps += half * half;
+                lengths += wanted * wanted;
+            }
+            // Half of what is allowed for roundings when codes are made.
+            const double sizes = (is_cosine ? 1 : norm) + std::sqrt(mean_squares) + std::sqrt(lengths);
+            const double least_error = std::sqrt(rests) + 0x1p-19 * sizes, least_norm = std::fabs(step) * std::sqrt(steps);
+            // What is no number leaves nothing out: the row is scored.
+            bool is_right = !(block.error[place] < least_error) && !(block.norm[place] < least_norm);
+            if (is_cosine) {
+                const float scale = scale_of(norm), given = matrix->scales[index];
+                is_right = is_right && (std::isnan(given) || std::fabs(given - scale) <= 0x1p-22f * scale);
+            }
+            if (is_right) continue;
+            *row = index;
+            return;
+        }
+    });
+}

@@ -188,8 +188,8 @@ extension CapstanEngine {
             throw invalid(
                 "it lists \(listed.sorted().joined(separator: " ")), expected \(needed.joined(separator: " "))")
         }
-        // Of an exact key FAISS reads nothing.
-        for key in manifest.keys where key.spec.kind == .dense && key.plan.method != .exact {
+        // Our own files are checked for what they say; FAISS believes what it reads.
+        for key in manifest.keys where key.plan.method.isOfFaiss {
             guard configuration.indexReader != nil else {
                 throw DatastoreError(
                     .indexFilesDisabled,
@@ -203,6 +203,8 @@ extension CapstanEngine {
             guard let last = version.ids.last, let first = version.ids.first, first > 0,
                 last <= manifest.lineage.lastEntryID
             else { throw invalid("it has entries with ids that its manifest does not count") }
+            // An answer is only as certain as the codes are those of the vectors.
+            for key in version.keys { try key.dense?.checkCodes() }
         } catch let error as DatastoreError where error.code == .versionDamaged {
             throw invalid(error.detail)
         }

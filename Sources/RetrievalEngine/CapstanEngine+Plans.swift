@@ -151,9 +151,9 @@ extension CapstanEngine {
                     "exact searches of \(open.id), measured now with \(VectorIndex.instructions); "
                     + "indexes computed for FAISS \(VectorIndex.faissVersion)"
             } else {
-                planner = IndexPlanner(rows: count, dim: spec.dim, vectorBytes: spec.dim * 4)
+                planner = IndexPlanner(rows: count, dim: spec.dim)
                 basis =
-                    "\(Int(IndexPlanner.assumedBytesPerSecond / 1e9)) GB/s of memory and 32-bit vectors, assumed: there is "
+                    "\(Int(IndexPlanner.assumedBytesPerSecond / 1e9)) GB/s of memory, assumed: there is "
                     + "no version to measure with"
             }
             let wanted = plan ?? record.plan

@@ -66,6 +66,13 @@ extension CapstanEngine {
                 .versionDamaged, "\(id): it has \(version.count) entries, the catalog says \(record.entries)")
         }
         report.entries = version.count
+        for key in version.keys {
+            do {
+                try key.dense?.checkCodes { [self] in try checkpoint(job.id) }
+            } catch let error as DatastoreError where error.code == .versionDamaged {
+                throw DatastoreError(.versionDamaged, "\(id), key \(key.spec.name): \(error.detail)")
+            }
+        }
         let rows = Self.sample(of: version.count)
         var pace = Pace()
         for (number, row) in rows.enumerated() {

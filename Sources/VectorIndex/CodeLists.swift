@@ -5,8 +5,8 @@ import Foundation
 /// Lists of near vectors, mapped: an inverted file (Jégou, Douze and Schmid, 2011) of compact codes.
 ///
 /// Each list has the codes of what its vectors are away from its centroid, in blocks of sixteen as `CompactCodes` has them.
-/// A search finds the nearest centroids, also by codes, and of the vectors in their lists the truly nearest: which lists are
-/// looked into is all that is approximate.
+/// A search finds the nearest centroids, also by codes, and in their lists the rows that by their codes are likely to be
+/// among the nearest; these are scored on the original vectors.
 ///
 /// | offset | size | field |
 /// | --- | --- | --- |

@@ -58,7 +58,7 @@ package final class CompactCodes: Sendable {
     }
 
     /// Rows of a block.
-    static let rowsOfBlock = 16
+    package static let rowsOfBlock = 16
     /// Bytes of a block.
     package static func blockSize(dim: Int) -> Int { cfaiss_codes_block_bytes(Int32(clamping: dim)) }
     static func blockCount(_ count: Int) -> Int { (count + rowsOfBlock - 1) / rowsOfBlock }

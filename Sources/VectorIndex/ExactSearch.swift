@@ -120,6 +120,31 @@ struct ExactSearch: Sendable {
         }
     }
 
+    /// Whether the codes are those of the vectors: nothing that belongs to an answer is left out by them. Reads all of both.
+    ///
+    /// - Parameter checkpoint: called now and then; throws to stop.
+    /// - Throws: `version_damaged` with the first row whose code is not.
+    func checkCodes(checkpoint: () throws -> Void) throws {
+        guard var codes = codes?.kernel else { return }
+        for first in stride(from: 0, to: vectors.count, by: Self.checkedAtOnce) {
+            try checkpoint()
+            var wrong: Int64 = -1
+            try withScales { scales throws(FaissError) in
+                try vectors.withMatrix(scales: scales) { matrix throws(FaissError) in
+                    let count = min(Self.checkedAtOnce, vectors.count - first)
+                    try FaissError.check { cfaiss_codes_check(matrix, &codes, Int64(first), Int64(count), &wrong, $0) }
+                }
+            }
+            guard wrong < 0 else {
+                throw DatastoreError(
+                    .versionDamaged,
+                    "the compact code of row \(wrong), entry \(vectors.ids[Int(wrong)]), is not that of its vector")
+            }
+        }
+    }
+
+    private static let checkedAtOnce = 16_384
+
     /// How far a product in 32 bits can be from the exact score.
     private func slack(_ query: KeyQuery) -> Double {
         // No partial sum is larger than the product of the norms.

@@ -136,6 +136,14 @@ package final class KeyIndex: Sendable {
         return try result.get()
     }
 
+    /// Whether compact codes that came from elsewhere are those of the vectors. Reads all of both. Blocks.
+    ///
+    /// - Parameter checkpoint: called now and then; throws to stop.
+    /// - Throws: `version_damaged` with the first row whose code is not.
+    package func checkCodes(checkpoint: () throws -> Void = {}) throws {
+        try exact.checkCodes(checkpoint: checkpoint)
+    }
+
     /// The exact score of one row.
     package func score(_ query: KeyQuery, row: Int) -> Float {
         query.original.withUnsafeBufferPointer { values in

@@ -354,6 +354,11 @@ struct BundleTests {
                 manifest["keys"] = .array(keys)
             }
         },
+        // Codes that promise too much would hide what is near.
+        .file("text.codes", .bundleInvalidManifest, "of other vectors") { bytes in
+            for place in 0..<8 { bytes[bytes.count - 200 - place] ^= 0xFF }
+        },
+        .file("text.codes", .bundleInvalidManifest, "too short") { $0.removeLast(100) },
         .file("text.vectors", .bundleInvalidManifest, "no vectors") { $0 = Array("vectors".utf8) },
         .file("text.vectors", .bundleInvalidManifest, "too short") { $0.removeLast(100) },
         .file("entries.sqlite", .bundleInvalidManifest, "no database") { $0 = Array(repeating: 0x41, count: 8192) },

@@ -222,10 +222,10 @@ struct IndexPlanTests {
             // No scan of so many rows takes a fiftieth of a millisecond.
             try await engine.create(
                 "d", dim: Self.dim, plan: IndexPlan(.auto, latencyMilliseconds: 0.02), recallGate: 0.9)
-            try await engine.importRows(Self.rows(6000, seed: 14), into: "d")
+            try await engine.importRows(Self.rows(20_000, seed: 14), into: "d")
             let index = try await Self.index(engine, 1)
             #expect(index.plan.method.hasLists, "\(index)")
-            #expect(index.reason?.contains("6000 entries of 24 numbers") == true)
+            #expect(index.reason?.contains("20000 entries of 24 numbers") == true)
             let recall = try #require(index.recall)
             #expect(recall.recall >= 0.9)
             let less = recall.curve.filter { $0.nprobe ?? 0 < index.plan.nprobe ?? 0 }

@@ -162,6 +162,43 @@ struct CompactCodesTests {
         }
     }
 
+    @Test(arguments: [Metric.cosine, .innerProduct])
+    func codesAreKnownForThoseOfTheirVectors(metric: Metric) throws {
+        let folder = try TemporaryDirectory()
+        var random = SeededGenerator(seed: 603)
+        for nature in Nature.allCases {
+            for (count, dim) in [(1, 1), (40, 7), (333, 65), (100, 700)] {
+                let vectors = nature.vectors(count, dim, &random)
+                let files = try Files(vectors, metric, .f32, in: folder)
+                try files.key(metric).checkCodes()
+            }
+        }
+        // A row whose vector is another, and a bound that is half of what it should be.
+        let vectors = Vectors(clustered: 90, dim: 30, seed: 4)
+        let files = try Files(vectors, metric, .f32, in: folder)
+        var others = vectors
+        for place in 57 * 30..<58 * 30 { others.values[place] = -others.values[place] }
+        let other = try Files(others, metric, .f32, in: folder)
+        #expect {
+            try KeyIndex(vectors: other.vectors, metric: metric, codes: files.codes).checkCodes()
+        } throws: {
+            ($0 as? DatastoreError)?.code == .versionDamaged && "\($0)".contains("row 57, entry 58")
+        }
+        var bytes = try Data(contentsOf: URL(filePath: files.codesPath))
+        let blockSize = CompactCodes.blockSize(dim: 30)
+        let error = 64 + 240 + 16 + 3 * blockSize + 64 + 4 * 5
+        let known = bytes[error..<error + 4].withUnsafeBytes { $0.loadUnaligned(as: Float.self) }
+        #expect(known > 0)
+        withUnsafeBytes(of: known / 2) { bytes.replaceSubrange(error..<error + 4, with: $0) }
+        let path = folder.file("halved.codes")
+        try bytes.write(to: path)
+        #expect {
+            try KeyIndex(vectors: files.vectors, metric: metric, codes: CompactCodes(path: path.path)).checkCodes()
+        } throws: {
+            "\($0)".contains("row 53, entry 54")
+        }
+    }
+
     @Test func codesMadeTwiceAreTheSameBytes() throws {
         let folder = try TemporaryDirectory()
         let vectors = Vectors(clustered: 333, dim: 50, seed: 8)

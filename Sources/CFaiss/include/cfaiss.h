@@ -133,6 +133,12 @@ typedef struct {
     const void *blocks;
 } cfaiss_codes;
 
+/// Whether codes that came from elsewhere are of these vectors: what a code says that it leaves out, it does not leave out
+/// more, and the scales of `matrix` (cosine) are those of its vectors.
+/// - row: the first row of which that is not so, else -1; rows `first` to `first + count - 1` are looked at.
+cfaiss_status cfaiss_codes_check(const cfaiss_matrix *matrix, const cfaiss_codes *codes, int64_t first, int64_t count,
+                                 int64_t *row, cfaiss_message message);
+
 /// The same as `cfaiss_matrix_nearest` finds. Every row that by its code can belong to the answer is scored on its original
 /// vector.
 cfaiss_status cfaiss_codes_nearest(const cfaiss_matrix *matrix, const cfaiss_codes *codes, const cfaiss_query *queries,

@@ -10,8 +10,7 @@ public struct IndexPlan: Sendable, Hashable {
         case hnsw
         /// Lists of near vectors, some of which are searched; the whole vectors once more in memory.
         case ivfFlat = "ivf_flat"
-        /// Lists of near vectors by compact codes, four bits for each number: what is in the lists that are searched is
-        /// ranked exactly.
+        /// Lists of near vectors by compact codes, four bits for each number: the fastest to build and to search.
         case ivfSQ4 = "ivf_sq4"
         /// Lists with a byte for each number.
         case ivfSQ8 = "ivf_sq8"
@@ -22,6 +21,14 @@ public struct IndexPlan: Sendable, Hashable {
 
         /// Whether it is a graph of neighbours.
         public var isGraph: Bool { self == .hnsw }
+
+        /// Whether its index is a file of FAISS.
+        public var isOfFaiss: Bool {
+            switch self {
+            case .hnsw, .ivfFlat, .ivfSQ8, .ivfPQ: true
+            case .exact, .ivfSQ4, .auto: false
+            }
+        }
 
         /// Whether it has lists of near vectors.
         public var hasLists: Bool { self == .ivfFlat || self == .ivfSQ4 || self == .ivfSQ8 || self == .ivfPQ }

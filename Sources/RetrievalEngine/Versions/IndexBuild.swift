@@ -44,6 +44,13 @@ struct IndexBuild {
         for choice in try IndexPlanner(rows.open()).choices(for: plan) {
             do {
                 var made = try make(choice.plan, choice.reason, rows)
+                if let slow = made.recall.flatMap({ Self.objection($0, made.plan) }) {
+                    if let name = Manifest.Key.indexFile(of: rows.spec, made.plan) {
+                        try DurableFiles.remove(rows.folder.appending(path: name))
+                    }
+                    refused.append(slow)
+                    continue
+                }
                 if !refused.isEmpty {
                     made.reason = "\(made.reason ?? ""); before it: \(refused.joined(separator: ", "))"
                 }
@@ -53,6 +60,13 @@ struct IndexBuild {
             }
         }
         return Made(plan: .exact, reason: refused.joined(separator: ", "))
+    }
+
+    /// What was expected of an index is one thing, what it takes another.
+    private static func objection(_ recall: RecallReport, _ plan: IndexPlan) -> String? {
+        let own = recall.curve.first { $0.efSearch == plan.efSearch && $0.nprobe == plan.nprobe }
+        guard let own, own.milliseconds >= recall.exactMilliseconds else { return nil }
+        return "\(plan.method.rawValue) took \(own.milliseconds) ms, no less than the \(recall.exactMilliseconds) of exact"
     }
 
     private func make(_ plan: IndexPlan, _ reason: String?, _ rows: Rows) throws -> Made {

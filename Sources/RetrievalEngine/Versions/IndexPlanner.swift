@@ -9,8 +9,6 @@ import VectorIndex
 struct IndexPlanner {
     let rows: Int
     let dim: Int
-    /// Bytes of one original vector.
-    let vectorBytes: Int
     /// Of one exact search.
     let exactMilliseconds: Double
 
@@ -24,17 +22,16 @@ struct IndexPlanner {
         let vectors = key.vectors
         self.rows = rows
         dim = vectors.dim
-        vectorBytes = vectors.dim * vectors.element.size
         let measured = Self.millisecondsOfOneScan(key)
         exactMilliseconds = vectors.count == 0 ? 0 : measured * Double(rows) / Double(vectors.count)
     }
 
     /// For rows that are not there yet.
-    init(rows: Int, dim: Int, vectorBytes: Int) {
+    init(rows: Int, dim: Int) {
         self.rows = rows
         self.dim = dim
-        self.vectorBytes = vectorBytes
-        exactMilliseconds = Double(rows * vectorBytes) / Self.assumedBytesPerSecond * 1000
+        let block = Double(CompactCodes.blockSize(dim: dim)) / Double(CompactCodes.rowsOfBlock)
+        exactMilliseconds = Double(rows) * block / Self.assumedBytesPerSecond * 1000
     }
 
     /// What memory gives one core of a common server.
@@ -59,12 +56,11 @@ struct IndexPlanner {
     // MARK: Costs
 
     /// Nanoseconds for each number of a vector that FAISS compares: floats, bytes, and the table of a code byte.
-    private static let perFloat = 0.75
+    private static let perFloat = 0.32
     private static let perByte = 1.7
     private static let perCode = 1.6
-    /// The same for compact codes: one query, and each of many at once.
-    private static let perCodedNumber = 0.02
-    private static let perCodedNumberOfMany = 0.006
+    /// The same for compact codes and many queries at once.
+    private static let perCodedNumber = 0.012
     /// Scoring on original vectors what by its code can belong to the answer.
     private static let rankingMilliseconds = 0.05
     /// Reading a vector that is not in a cache.
@@ -102,10 +98,11 @@ struct IndexPlanner {
             latency = (coarse + probed * dim * Self.perFloat) / 1e6
             build = learning
         case .ivfSQ4:
-            let block = Double(CompactCodes.blockSize(dim: self.dim)) / 16
+            let block = Double(CompactCodes.blockSize(dim: self.dim)) / Double(CompactCodes.rowsOfBlock)
             index = rows * (block + 4) * 1.03 + lists * dim * 4.5
-            latency = (lists + probed) * dim * Self.perCodedNumber / 1e6 + Self.rankingMilliseconds
-            build = (training * 8 + rows) * lists * dim * Self.perCodedNumberOfMany / 1e9 + rows * dim * 4e-9
+            // A row of a list takes what a row of all takes, which was measured.
+            latency = (lists + probed) / max(1, rows) * exactMilliseconds + Self.rankingMilliseconds
+            build = (training * 8 + rows) * lists * dim * Self.perCodedNumber / 1e9 + rows * dim * 4e-9
         case .ivfSQ8:
             index = rows * (dim + 8) + lists * dim * 4
             latency = (coarse + probed * dim * Self.perByte) / 1e6
@@ -117,7 +114,7 @@ struct IndexPlanner {
                 (coarse + Double(plan.nprobe ?? 1) * 256 * dim * Self.perFloat + probed * code * Self.perCode) / 1e6
             build = learning + training * 256 * dim * 2 * 25 / (Self.flops / 8) + rows * 256 * dim * 2 / Self.flops
         }
-        let memory = index + rows * 4
+        let memory = index
         return PlanAnswer.Estimate(
             plan: plan, indexBytes: Int64(index), memoryBytes: Int64(memory), buildSeconds: build,
             latencyMilliseconds: latency)
