@@ -62,7 +62,7 @@ struct IndexPlanner {
     /// The same for compact codes and many queries at once.
     private static let perCodedNumber = 0.012
     /// Scoring on original vectors what by its code can belong to the answer.
-    private static let rankingMilliseconds = 0.05
+    private static let rankingMilliseconds = 0.01
     /// Reading a vector that is not in a cache.
     private static let perVisit = 90.0
     /// Vectors that a graph's search looks at for each candidate that it keeps, per link.
