@@ -25,7 +25,7 @@
 #include <sys/prctl.h>
 #endif
 
-#include <cmath>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -155,6 +155,34 @@ int64_t cfaiss_index_count(const cfaiss_index *index) { return index->faiss->nto
 int32_t cfaiss_index_dim(const cfaiss_index *index) { return static_cast<int32_t>(index->faiss->d); }
 
 void cfaiss_index_free(cfaiss_index *index) { delete index; }
+
+namespace {
+
+/// The links of a graph, or nullptr for another index.
+const faiss::HNSW *graph_of(const cfaiss_index *index) {
+    const auto *graph = dynamic_cast<const faiss::IndexHNSW *>(index->faiss.get());
+    return graph == nullptr ? nullptr : &graph->hnsw;
+}
+
+}  // namespace
+
+void cfaiss_index_graph_shape(const cfaiss_index *index, cfaiss_graph_shape *shape) {
+    *shape = {};
+    if (const faiss::HNSW *graph = graph_of(index)) {
+        *shape = {graph->entry_point, graph->nb_neighbors(0), graph->nb_neighbors(1), std::max(graph->max_level, 0)};
+    }
+}
+
+int32_t cfaiss_index_graph_level(const cfaiss_index *index, int64_t row) { return graph_of(index)->levels[row] - 1; }
+
+void cfaiss_index_graph_neighbours(const cfaiss_index *index, int64_t row, int32_t level, uint32_t *neighbours) {
+    size_t begin = 0, end = 0;
+    const faiss::HNSW &graph = *graph_of(index);
+    graph.neighbor_range(row, level, &begin, &end);
+    for (size_t place = begin; place < end; place++) {
+        neighbours[place - begin] = static_cast<uint32_t>(graph.neighbors[place]);
+    }
+}
 
 namespace {
 
@@ -347,60 +375,3 @@ cfaiss_status cfaiss_rows_read(const cfaiss_rows *rows, int64_t first, int64_t c
 }
 
 void cfaiss_rows_free(cfaiss_rows *rows) { delete rows; }
-
-namespace {
-
-/// Eight running sums, added in a fixed order: fast, and the same result wherever it is compiled.
-template <typename Element>
-void dot(const float *query, const Element *vector, int32_t dim, double *dot, double *squares) {
-    constexpr int lanes = 8;
-    double dots[lanes] = {};
-    double sums[lanes] = {};
-    int32_t index = 0;
-    for (; index + lanes <= dim; index += lanes) {
-        for (int lane = 0; lane < lanes; lane++) {
-            const double value = static_cast<double>(static_cast<float>(vector[index + lane]));
-            dots[lane] += static_cast<double>(query[index + lane]) * value;
-            sums[lane] += value * value;
-        }
-    }
-    for (int lane = 0; index < dim; index++, lane++) {
-        const double value = static_cast<double>(static_cast<float>(vector[index]));
-        dots[lane] += static_cast<double>(query[index]) * value;
-        sums[lane] += value * value;
-    }
-    *dot = ((dots[0] + dots[4]) + (dots[1] + dots[5])) + ((dots[2] + dots[6]) + (dots[3] + dots[7]));
-    *squares = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-}
-
-}  // namespace
-
-void cfaiss_dot_f32(const float *query, const float *vector, int32_t dim, double *out, double *squares) {
-    dot(query, vector, dim, out, squares);
-}
-
-void cfaiss_dot_f16(const float *query, const void *vector, int32_t dim, double *out, double *squares) {
-    dot(query, static_cast<const _Float16 *>(vector), dim, out, squares);
-}
-
-void cfaiss_normalise(float *vector, int32_t dim) {
-    double squares = 0;
-    for (int32_t index = 0; index < dim; index++) {
-        squares += static_cast<double>(vector[index]) * static_cast<double>(vector[index]);
-    }
-    if (squares == 0) return;
-    const double scale = 1.0 / std::sqrt(squares);
-    for (int32_t index = 0; index < dim; index++) {
-        vector[index] = static_cast<float>(static_cast<double>(vector[index]) * scale);
-    }
-}
-
-void cfaiss_f16_to_f32(const void *halves, float *floats, int64_t count) {
-    const _Float16 *from = static_cast<const _Float16 *>(halves);
-    for (int64_t index = 0; index < count; index++) floats[index] = static_cast<float>(from[index]);
-}
-
-void cfaiss_f32_to_f16(const float *floats, void *halves, int64_t count) {
-    _Float16 *to = static_cast<_Float16 *>(halves);
-    for (int64_t index = 0; index < count; index++) to[index] = static_cast<_Float16>(floats[index]);
-}

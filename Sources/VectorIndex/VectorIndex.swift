@@ -40,12 +40,38 @@ package final class VectorIndex: @unchecked Sendable {
     /// Components of each vector.
     package var dim: Int { Int(cfaiss_index_dim(handle)) }
 
+    // MARK: Graphs
+
+    /// What its graph looks like; no links for another index.
+    var graphShape: cfaiss_graph_shape {
+        var shape = cfaiss_graph_shape()
+        cfaiss_index_graph_shape(handle, &shape)
+        return shape
+    }
+
+    /// Levels above the lowest that a row of a graph is in.
+    func graphLevel(of row: Int) -> Int {
+        precondition((0..<count).contains(row) && graphShape.links > 0)
+        return Int(cfaiss_index_graph_level(handle, Int64(row)))
+    }
+
+    /// Fills in the neighbours of a row of a graph, as many as its level has; 2³² − 1 behind the last.
+    func graphNeighbours(of row: Int, level: Int, _ neighbours: UnsafeMutablePointer<UInt32>) {
+        precondition((0..<count).contains(row) && level <= graphLevel(of: row))
+        cfaiss_index_graph_neighbours(handle, Int64(row), Int32(level), neighbours)
+    }
+
+    // MARK: Files and searches
+
     package func write(to path: String) throws(FaissError) {
         try FaissError.check { cfaiss_index_write(handle, path, $0) }
     }
 
     /// The instructions that our kernels use on this machine, for reports.
     package static var instructions: String { String(cString: cfaiss_instructions()) }
+
+    /// The processors that OpenBLAS multiplies matrices for, for reports.
+    package static var blasCore: String { String(cString: cfaiss_blas_core()) }
 
     /// All that kernels can use somewhere, the best last.
     package static let allInstructions = ["portable", "AVX2", "AVX-512", "AVX-512 VNNI"]

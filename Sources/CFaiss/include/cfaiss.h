@@ -64,6 +64,8 @@ typedef struct {
 cfaiss_status cfaiss_index_search(const cfaiss_index *index, const float *query, int64_t k,
                                   const cfaiss_effort *effort, float *scores, int64_t *rows,
                                   cfaiss_message message);
+/// The name of the processors that OpenBLAS has its kernels for, for example "SkylakeX".
+const char *cfaiss_blas_core(void);
 /// The name of the instructions that our kernels use: "AVX-512 VNNI", "AVX-512", "AVX2", "portable".
 const char *cfaiss_instructions(void);
 /// Uses the instructions of that name from now on, or the best again for NULL: for tests. Returns 0, or -1 where this
@@ -186,6 +188,52 @@ cfaiss_status cfaiss_lists_sum(const cfaiss_matrix *matrix, int32_t is_cosine, c
 cfaiss_status cfaiss_lists_spread(const cfaiss_matrix *matrix, int32_t is_cosine, const float *centroids,
                                   const int64_t *rows, int64_t count, const int32_t *assigned, float *spread,
                                   cfaiss_message message);
+
+// Graphs of neighbours.
+
+typedef struct {
+    int64_t count;
+    /// The rows of this level, ascending.
+    const uint32_t *rows;
+    /// `links` neighbours of each of them; behind the last neighbour a number that is no row.
+    const uint32_t *neighbours;
+    int32_t links;
+} cfaiss_graph_level;
+
+typedef struct {
+    /// Where a search starts.
+    int64_t entry;
+    /// `links` neighbours of each row of the matrix, as those of a level.
+    const uint32_t *neighbours;
+    int32_t links;
+    /// Levels above, the lowest first.
+    int32_t level_count;
+    const cfaiss_graph_level *levels;
+} cfaiss_graph;
+
+/// For one query, the nearest of the rows that a search of the graph finds; the same ones for the same query.
+/// - effort: rows that are kept while searching.
+/// - candidates: of these the best that are scored in double; `k` at least.
+/// - rows: as above. The search finds others too: they are left out of the candidates.
+cfaiss_status cfaiss_graph_nearest(const cfaiss_matrix *matrix, const cfaiss_graph *graph, const cfaiss_query *query,
+                                   int32_t effort, int64_t candidates, const uint64_t *rows, int64_t k,
+                                   int64_t *found_rows, float *found_scores, int64_t *found, cfaiss_message message);
+
+/// What a graph of FAISS's looks like; `links` is 0 for another index.
+typedef struct {
+    int64_t entry;
+    /// Neighbours of a row at most, at the lowest level and above.
+    int32_t links;
+    int32_t upper_links;
+    /// Levels above the lowest.
+    int32_t level_count;
+} cfaiss_graph_shape;
+
+void cfaiss_index_graph_shape(const cfaiss_index *index, cfaiss_graph_shape *shape);
+/// Levels above the lowest that a row is in.
+int32_t cfaiss_index_graph_level(const cfaiss_index *index, int64_t row);
+/// Fills `neighbours`, as many as that level has, with those of a row, and what is left with UINT32_MAX.
+void cfaiss_index_graph_neighbours(const cfaiss_index *index, int64_t row, int32_t level, uint32_t *neighbours);
 
 cfaiss_status cfaiss_index_write(const cfaiss_index *index, const char *path, cfaiss_message message);
 /// Reads a file that this library wrote; its checksum must have been checked before.
