@@ -80,7 +80,8 @@ package struct Manifest: Codable, Sendable, Hashable {
             switch plan.method {
             case .exact, .auto: nil
             case .ivfSQ4: "\(spec.name).lists"
-            case .hnsw, .ivfFlat, .ivfSQ8, .ivfPQ: "\(spec.name).faiss"
+            case .hnsw: "\(spec.name).graph"
+            case .ivfFlat, .ivfSQ8, .ivfPQ: "\(spec.name).faiss"
             }
         }
 

@@ -190,6 +190,9 @@ extension CapstanEngine {
         }
         // Our own files are checked for what they say; FAISS believes what it reads.
         for key in manifest.keys where key.plan.method.isOfFaiss {
+            if key.plan.method.isGraph, let name = key.index, GraphIndex.isFile(staged.appending(path: name).path) {
+                continue
+            }
             guard configuration.indexReader != nil else {
                 throw DatastoreError(
                     .indexFilesDisabled,

@@ -6,18 +6,32 @@ package enum CandidateIndex: Sendable {
     case faiss(VectorIndex)
     /// Lists of compact codes, mapped.
     case lists(CodeLists)
+    /// A graph's links, mapped.
+    case graph(GraphIndex)
 
-    /// Opens what `write` wrote for a plan.
+    /// Opens what `write` wrote for a plan. A graph in a file of FAISS's, as older releases wrote, is read, and the vectors
+    /// in it let go.
     ///
     /// - Throws: `version_damaged`, `newer_format`, `FaissError`.
     package init(contentsOf path: String, method: IndexPlan.Method) throws {
-        self = method == .ivfSQ4 ? .lists(try CodeLists(path: path)) : .faiss(try VectorIndex(contentsOf: path))
+        switch method {
+        case .ivfSQ4: self = .lists(try CodeLists(path: path))
+        case .hnsw where GraphIndex.isFile(path): self = .graph(try GraphIndex(path: path))
+        case .hnsw: self = try Self(graph: VectorIndex(contentsOf: path))
+        case .exact, .auto, .ivfFlat, .ivfSQ8, .ivfPQ: self = .faiss(try VectorIndex(contentsOf: path))
+        }
+    }
+
+    /// The links of a graph that FAISS built; the index itself where it is none, or has no rows.
+    init(graph index: VectorIndex) throws {
+        self = try GraphIndex(index).map { .graph($0) } ?? .faiss(index)
     }
 
     package var count: Int {
         switch self {
         case .faiss(let index): index.count
         case .lists(let lists): lists.count
+        case .graph(let graph): graph.count
         }
     }
 
@@ -25,11 +39,16 @@ package enum CandidateIndex: Sendable {
         switch self {
         case .faiss(let index): index.dim
         case .lists(let lists): lists.dim
+        case .graph(let graph): graph.dim
         }
     }
 
     /// Writes it to where it belongs, if it is not there already.
-    package func write(to path: String) throws(FaissError) {
-        if case .faiss(let index) = self { try index.write(to: path) }
+    package func write(to path: String) throws {
+        switch self {
+        case .faiss(let index): try index.write(to: path)
+        case .lists: break
+        case .graph(let graph): try graph.write(to: path)
+        }
     }
 }

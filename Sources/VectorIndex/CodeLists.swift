@@ -43,7 +43,7 @@ package final class CodeLists: Sendable {
         let name = (path as NSString).lastPathComponent
         func damaged(_ what: String) -> DatastoreError { DatastoreError(.versionDamaged, "\(name): \(what)") }
         file = try MappedFile(path: path)
-        let numbers = try Self.header.numbers(of: file, name: name, what: "a file of lists")
+        let numbers = try Self.header.numbers(of: file.bytes, name: name, what: "a file of lists")
         guard numbers[0] <= 1 else { throw damaged("unknown metric \(numbers[0])") }
         metric = numbers[0] == 1 ? .cosine : .innerProduct
         (dim, count, lists) = (numbers[1], numbers[2], numbers[3])

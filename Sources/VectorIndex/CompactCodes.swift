@@ -40,7 +40,7 @@ package final class CompactCodes: Sendable {
         let name = (path as NSString).lastPathComponent
         func damaged(_ what: String) -> DatastoreError { DatastoreError(.versionDamaged, "\(name): \(what)") }
         file = try MappedFile(path: path)
-        let numbers = try Self.header.numbers(of: file, name: name, what: "a file of compact codes")
+        let numbers = try Self.header.numbers(of: file.bytes, name: name, what: "a file of compact codes")
         guard numbers[0] <= 1 else { throw damaged("unknown metric \(numbers[0])") }
         metric = numbers[0] == 1 ? .cosine : .innerProduct
         (dim, count) = (numbers[1], numbers[2])

@@ -5,7 +5,8 @@ import DatastoreCore
 ///
 /// With compact codes it reads these, and on the original vectors only what can belong to the answer
 /// (`cfaiss_codes_nearest`); without, the vectors of an older release, all of them in 32 bits (`cfaiss_matrix_nearest`).
-/// Where only the vectors of some lists are looked at, the answer is that of all of these (`cfaiss_lists_nearest`).
+/// Where only the vectors of some lists are looked at, the answer is that of all of these (`cfaiss_lists_nearest`),
+/// and so it is of what a graph's search finds (`cfaiss_graph_nearest`).
 ///
 /// Thread-safe: everything in it is read-only.
 struct ExactSearch: Sendable {
@@ -61,6 +62,24 @@ struct ExactSearch: Sendable {
             try FaissError.check {
                 cfaiss_lists_nearest(
                     matrix, &kernel, queries, Int64(min(max(1, nprobe), lists.lists)), words, Int64(wanted), &found,
+                    &scores, &counts, $0)
+            }
+        }.first ?? []
+    }
+
+    /// The nearest of the rows that a graph's search finds.
+    ///
+    /// - Parameters:
+    ///   - effort: rows that are kept while searching.
+    ///   - candidates: of these the best that are scored in double; `wanted` at least.
+    func nearest(
+        _ query: KeyQuery, _ wanted: Int, among rows: RowSet?, in graph: GraphIndex, effort: Int, candidates: Int
+    ) throws(FaissError) -> [KeyIndex.Hit] {
+        try hits([query], wanted, rows) { (matrix, queries, words, found, scores, counts) throws(FaissError) in
+            var kernel = graph.kernel
+            try FaissError.check {
+                cfaiss_graph_nearest(
+                    matrix, &kernel, queries, Int32(clamping: effort), Int64(candidates), words, Int64(wanted), &found,
                     &scores, &counts, $0)
             }
         }.first ?? []

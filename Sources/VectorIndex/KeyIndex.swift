@@ -69,6 +69,8 @@ package final class KeyIndex: Sendable {
                 case .lists(let lists):
                     try exact.nearest(
                         query, wanted, among: rows, in: lists, nprobe: effort.nprobe ?? plan.nprobe ?? 1)
+                case .graph(let graph):
+                    try nearest(query, wanted, among: rows, in: graph, efSearch: effort.efSearch ?? plan.efSearch ?? 1)
                 }
             if hits.count == wanted { return hits }
         }
@@ -99,16 +101,24 @@ package final class KeyIndex: Sendable {
         _ index: VectorIndex, _ query: KeyQuery, _ wanted: Int, _ rows: RowSet?, _ effort: SearchEffort
     ) throws(FaissError) -> [Hit] {
         let effort = SearchEffort(efSearch: effort.efSearch ?? plan.efSearch, nprobe: effort.nprobe ?? plan.nprobe)
-        // A graph cannot leave rows out while it searches: it finds more, and they are left out then.
-        let share = rows.map { plan.method.isGraph ? count / max(1, $0.count) + 1 : 1 } ?? 1
-        let fetch = min(count, (wanted * plan.method.candidatesPerResult + Self.spareCandidates) * share)
+        let fetch = min(count, wanted * plan.method.candidatesPerResult + Self.spareCandidates)
         var found = [Int64](repeating: -1, count: fetch)
         var scores = [Float](repeating: 0, count: fetch)
         try Self.withBuffers(query.forIndex, &scores, &found) { (query, scores, found) throws(FaissError) in
-            try index.search(
-                query, effort: effort, among: plan.method.isGraph ? nil : rows, scores: scores, rows: found)
+            try index.search(query, effort: effort, among: rows, scores: scores, rows: found)
         }
-        return scored(query, found.lazy.filter { $0 >= 0 && (rows?.contains(Int($0)) ?? true) }, wanted)
+        return scored(query, found.lazy.filter { $0 >= 0 }, wanted)
+    }
+
+    private func nearest(
+        _ query: KeyQuery, _ wanted: Int, among rows: RowSet?, in graph: GraphIndex, efSearch: Int
+    ) throws(FaissError) -> [Hit] {
+        // A graph cannot leave rows out while it searches: it finds more, and they are left out then.
+        let share = rows.map { count / max(1, $0.count) + 1 } ?? 1
+        // Spare ones come with the effort, and are no reason for more of it: scores are rounded little.
+        let candidates = max(wanted * share, min(efSearch, (wanted + Self.spareCandidates) * share))
+        return try exact.nearest(
+            query, wanted, among: rows, in: graph, effort: efSearch, candidates: min(count, candidates))
     }
 
     /// Candidates beyond those wanted: the first scores are rounded.

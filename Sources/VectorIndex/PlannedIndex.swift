@@ -14,7 +14,10 @@ package enum PlannedIndex {
         _ plan: IndexPlan, vectors: VectorFile, metric: Metric, at path: String,
         onProgress: (_ rows: Int) throws -> Void
     ) throws -> CandidateIndex {
-        guard plan.method == .ivfSQ4 else { return .faiss(try faiss(plan, vectors, metric, onProgress)) }
+        guard plan.method == .ivfSQ4 else {
+            let index = try faiss(plan, vectors, metric, onProgress)
+            return plan.method.isGraph ? try CandidateIndex(graph: index) : .faiss(index)
+        }
         try CodeListsBuilder.write(
             vectors, metric: metric, lists: plan.lists ?? 1, to: path, progress: onProgress)
         return .lists(try CodeLists(path: path))

@@ -4,6 +4,7 @@
 //
 //     kernel_checks [TURNS]
 #include "cfaiss.h"
+#include "test_distances.h"
 
 #include <algorithm>
 #include <cmath>
@@ -190,6 +191,30 @@ void search(const Case &rows, Random &random) {
           "codes");
     compare("the scan of the codes");
 
+    // A graph of which every row can be reached: with the effort of all rows its answer is that of all rows.
+    const int links = between(random, 1, 6);
+    std::vector<uint32_t> neighbours(size_t(links) * rows.count), upper;
+    for (size_t place = 0; place < neighbours.size(); place++) {
+        const int row = int(place) / links, link = int(place) % links;
+        neighbours[place] = link == 0 ? (row + 1) % rows.count
+                            : between(random, 0, 4) == 0 ? UINT32_MAX : between(random, 0, rows.count - 1);
+    }
+    std::vector<uint32_t> level_rows;
+    for (int row = 0; row < rows.count; row += 5) level_rows.push_back(row);
+    for (size_t place = 0; place < level_rows.size(); place++) {
+        upper.push_back(level_rows[between(random, 0, int(level_rows.size()) - 1)]);
+        upper.push_back(between(random, 0, 1) == 0 ? UINT32_MAX : uint32_t(between(random, 0, rows.count - 1)));
+    }
+    const cfaiss_graph_level level = {int64_t(level_rows.size()), level_rows.data(), upper.data(), 2};
+    const cfaiss_graph graph = {0, neighbours.data(), links, 1, &level};
+    for (int index = 0; index < query_count; index++) {
+        check(cfaiss_graph_nearest(&rows.matrix, &graph, &prepared[index], rows.count, rows.count, mask, rows.k,
+                                   found_rows.data() + size_t(rows.k) * index, scores.data() + size_t(rows.k) * index,
+                                   &found[index], message),
+              "graph");
+    }
+    compare("the search of a graph");
+
     // Lists: two rows as centroids, and with all lists searched the answer is that of all rows.
     if (rows.count < 2) return;
     const int64_t list_count = std::min(rows.count, 12);
@@ -267,6 +292,11 @@ int main(int argc, char **argv) {
         levels++;
         Random random(606);
         for (int turn = 0; turn < turns; turn++) search(Case(random), random);
+        for (int turn = 0; turn < turns; turn++) {
+            const int dim = 1 + turn % 130 + (turn % 7 == 0 ? 700 : 0);
+            check(test_distances(dim, between(random, 1, 40), uint64_t(turn), text, sizeof text) == 0,
+                  std::string(text) + " of " + std::to_string(dim) + " numbers, " + level);
+        }
     }
     check(listed_found * 1000 >= listed * 999, "searches of all lists miss more than one row of a thousand");
     std::printf("kernel_checks: %d cases for each of %d kinds of instructions agree\n", turns, levels);

@@ -31,7 +31,7 @@ struct DamageTests {
         }
     }
 
-    @Test(arguments: ["entries.sqlite", "text.vectors", "text.codes", "text.faiss", "manifest.json"], Damage.allCases)
+    @Test(arguments: ["entries.sqlite", "text.vectors", "text.codes", "text.graph", "manifest.json"], Damage.allCases)
     func aDamagedFileIsNamedAndTheRestIsServed(file: String, damage: Damage) async throws {
         let harness = try EngineHarness()
         try await harness.run { engine in
@@ -99,7 +99,7 @@ struct DamageTests {
             try await engine.importRows(Array(Self.rows[0..<10]), into: "d")
             try await engine.bind("street", "d")
         }
-        let file = harness.directory.version(VersionID(datastore: "d", number: 1)).appending(path: "text.faiss")
+        let file = harness.directory.version(VersionID(datastore: "d", number: 1)).appending(path: "text.graph")
         let whole = try Data(contentsOf: file)
         try Damage.aByteIsFlipped.inflict(on: file)
         try await harness.run { engine in

@@ -169,10 +169,10 @@ struct RecoveryTests {
                 try data.prefix(data.count / 2).write(to: file)
             }),
         HalfMade(
-            what: "no index", says: "text.faiss",
+            what: "no index", says: "text.graph",
             change: {
                 try editManifest($0) { $0.version = 2 }
-                try FileManager.default.removeItem(at: $0.appending(path: "text.faiss"))
+                try FileManager.default.removeItem(at: $0.appending(path: "text.graph"))
             }),
         HalfMade(
             what: "a byte of the vectors is wrong", says: "text.vectors",
@@ -190,11 +190,11 @@ struct RecoveryTests {
                 try data.dropLast(100).write(to: file)
             }),
         HalfMade(
-            what: "a file is not in the manifest", says: "text.faiss",
+            what: "a file is not in the manifest", says: "text.graph",
             change: {
                 try editManifest($0) {
                     $0.version = 2
-                    $0.files.removeAll { $0.name == "text.faiss" }
+                    $0.files.removeAll { $0.name == "text.graph" }
                 }
             }),
         HalfMade(

@@ -6,7 +6,7 @@ public struct IndexPlan: Sendable, Hashable {
     public enum Method: String, WireChoice {
         /// Every search looks at all original vectors. No index file.
         case exact
-        /// A graph of neighbours (Malkov and Yashunin, 2016): fast, the whole vectors once more in memory.
+        /// A graph of neighbours (Malkov and Yashunin, 2016): fast; its links are a file of their own beside the vectors.
         case hnsw
         /// Lists of near vectors, some of which are searched; the whole vectors once more in memory.
         case ivfFlat = "ivf_flat"
@@ -22,7 +22,7 @@ public struct IndexPlan: Sendable, Hashable {
         /// Whether it is a graph of neighbours.
         public var isGraph: Bool { self == .hnsw }
 
-        /// Whether its index is a file of FAISS.
+        /// Whether its index is a file of FAISS, or was one in older releases.
         public var isOfFaiss: Bool {
             switch self {
             case .hnsw, .ivfFlat, .ivfSQ8, .ivfPQ: true

@@ -90,7 +90,7 @@ struct IndexPlanner {
             func search(_ candidates: Double) -> Double {
                 candidates * links * Self.visitsPerCandidate * (dim * Self.perFloat + Self.perVisit)
             }
-            index = floats + rows * links * 2.2 * 4
+            index = rows * links * 2.1 * 4
             latency = search(Double(plan.efSearch ?? 64)) / 1e6
             build = rows * search(80) * 1.3 / 1e9
         case .ivfFlat:

@@ -22,12 +22,14 @@ struct FileHeader {
         return header + [UInt8](repeating: 0, count: Self.size - header.count)
     }
 
+    /// Whether bytes begin as such a file.
+    func begins(_ bytes: UnsafeRawBufferPointer) -> Bool { bytes.prefix(magic.count).elementsEqual(magic) }
+
     /// Checks magic and format, and gives the six numbers; those that no `Int` holds as the largest.
     ///
     /// - Throws: `newer_format` for a file of a newer release, `version_damaged`.
-    func numbers(of file: MappedFile, name: String, what: String) throws -> [Int] {
-        let bytes = file.bytes
-        guard bytes.count >= Self.size, bytes.prefix(magic.count).elementsEqual(magic) else {
+    func numbers(of bytes: UnsafeRawBufferPointer, name: String, what: String) throws -> [Int] {
+        guard bytes.count >= Self.size, begins(bytes) else {
             throw DatastoreError(.versionDamaged, "\(name): not \(what)")
         }
         let found = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self))

@@ -77,7 +77,7 @@ package final class PostingsFile: Sendable {
         let name = (path as NSString).lastPathComponent
         func damaged(_ what: String) -> DatastoreError { DatastoreError(.versionDamaged, "\(name): \(what)") }
         file = try MappedFile(path: path)
-        let numbers = try Self.header.numbers(of: file, name: name, what: "a file of postings")
+        let numbers = try Self.header.numbers(of: file.bytes, name: name, what: "a file of postings")
         (terms, count, postingCount) = (numbers[0], numbers[1], numbers[2])
         (blockCount, dataCount) = (numbers[3], numbers[4])
         let size = file.bytes.count

@@ -36,7 +36,7 @@ package final class SparseVectorFile: Sendable {
         let name = (path as NSString).lastPathComponent
         func damaged(_ what: String) -> DatastoreError { DatastoreError(.versionDamaged, "\(name): \(what)") }
         file = try MappedFile(path: path)
-        let numbers = try Self.header.numbers(of: file, name: name, what: "a file of sparse vectors")
+        let numbers = try Self.header.numbers(of: file.bytes, name: name, what: "a file of sparse vectors")
         (terms, count, weightCount) = (numbers[0], numbers[1], numbers[2])
         guard (1...Self.maximumTerms).contains(terms) else { throw damaged("\(terms) terms") }
         let size = file.bytes.count

@@ -32,7 +32,7 @@ package final class Vocabulary: Sendable {
         let name = (path as NSString).lastPathComponent
         func damaged(_ what: String) -> DatastoreError { DatastoreError(.versionDamaged, "\(name): \(what)") }
         file = try MappedFile(path: path)
-        let numbers = try Self.header.numbers(of: file, name: name, what: "a vocabulary")
+        let numbers = try Self.header.numbers(of: file.bytes, name: name, what: "a vocabulary")
         (count, byteCount) = (numbers[0], numbers[1])
         let size = file.bytes.count
         guard (1...Self.maximumCount).contains(count), byteCount <= Int(UInt32.max),
