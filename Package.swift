@@ -151,11 +151,14 @@ let package = Package(
             swiftSettings: settings
         ),
 
-        // Times of questions and imports: Tools/bench-query, bench-import, bench-sparse and bench-bundle build and run it.
+        // Times of questions and imports: Tools/bench-query, bench-import, bench-search and the others build and run it.
+        .systemLibrary(
+            name: "COpenBLAS", path: "Sources/COpenBLAS", pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"])]),
         .executableTarget(
             name: "bench",
             dependencies: [
-                "CaptionerClient", "DatastoreCore", "DatastoreImport", "VectorIndex",
+                "COpenBLAS", "CaptionerClient", "DatastoreCore", "DatastoreImport", "VectorIndex",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],

@@ -139,6 +139,11 @@ package final class VectorFile: Sendable {
 
     // MARK: All rows
 
+    /// The bytes of all vectors.
+    package func withBytes<Value>(_ body: (UnsafeRawBufferPointer) throws -> Value) rethrows -> Value {
+        try body(UnsafeRawBufferPointer(start: address(ofRow: 0), count: count * dim * element.size))
+    }
+
     /// 1/norm of each row, NaN where products of 32-bit floats would not say enough. Reads all vectors.
     func scales() -> [Float] {
         [Float](unsafeUninitializedCapacity: count) { scales, filled in

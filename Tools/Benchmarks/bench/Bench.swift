@@ -7,7 +7,8 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures capstand on this machine.",
         subcommands: [
-            BenchQuery.self, BenchImport.self, BenchSparse.self, BenchPlans.self, BenchBundle.self, BenchPending.self,
+            BenchQuery.self, BenchImport.self, BenchSparse.self, BenchSearch.self, BenchAnswer.self, BenchBundle.self,
+            BenchPending.self,
             BenchLiving.self,
         ])
 }
