@@ -63,6 +63,7 @@ let package = Package(
                 .embedInCode("catalog_0003_keys.sql"),
                 .embedInCode("catalog_0004_plans.sql"),
                 .embedInCode("catalog_0005_history.sql"),
+                .embedInCode("catalog_0006_checked.sql"),
                 .embedInCode("entries_0001_initial.sql"),
                 .embedInCode("pending_0001_initial.sql"),
                 .embedInCode("pending_0002_progress.sql"),
@@ -76,6 +77,7 @@ let package = Package(
             dependencies: [
                 "DatastoreCore", "Migrations", "VectorIndex",
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: settings
@@ -106,6 +108,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -158,8 +161,9 @@ let package = Package(
         .executableTarget(
             name: "bench",
             dependencies: [
-                "COpenBLAS", "CaptionerClient", "DatastoreCore", "DatastoreImport", "VectorIndex",
+                "COpenBLAS", "CaptionerClient", "DatastoreCore", "DatastoreImport", "RetrievalEngine", "VectorIndex",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             path: "Tools/Benchmarks/bench",

@@ -16,6 +16,7 @@ package struct Migration: Sendable {
         Migration("0003_keys", PackageResources.catalog_0003_keys_sql),
         Migration("0004_plans", PackageResources.catalog_0004_plans_sql),
         Migration("0005_history", PackageResources.catalog_0005_history_sql),
+        Migration("0006_checked", PackageResources.catalog_0006_checked_sql),
     ]
     /// `entries.sqlite` of a version.
     package static let entries = [Migration("0001_initial", PackageResources.entries_0001_initial_sql)]

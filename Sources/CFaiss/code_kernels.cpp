@@ -172,7 +172,7 @@ TARGET_AVX512 void several_avx512(const Block &block, int32_t groups, const Code
 // MARK: AVX-512 VNNI
 
 /// Blocks lie one behind the other: so far ahead, the next ones are asked for while this one is computed.
-constexpr int ahead = 4096;
+constexpr int ahead = 8192;
 
 TARGET_AVX512_VNNI uint32_t one_vnni(const Block &block, int32_t groups, const CodeQuery &query, float least,
                                      float *most) {

@@ -53,7 +53,7 @@ CodeSearch::CodeSearch(const cfaiss_matrix &matrix, const cfaiss_query &query, c
       k(static_cast<size_t>(k)),
       room(std::max<size_t>(2 * this->k, 64)),
       prepared_query(query.values, matrix.dim, matrix.scales == nullptr ? 1 : 1 / query.norm, query.norm, mean, spread) {
-    waiting.reserve(room + row_codes::rows);
+    if (prepared_query.is_usable) waiting.reserve(std::min<size_t>(room, 4096) + row_codes::rows);
 }
 
 int64_t CodeSearch::finish(int64_t *rows, float *scores) {

@@ -1,5 +1,6 @@
 #include "include/cfaiss.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -28,4 +29,9 @@ void cfaiss_f16_to_f32(const void *halves, float *floats, int64_t count) {
 
 void cfaiss_f32_to_f16(const float *floats, void *halves, int64_t count) {
     BEST(convert(floats, static_cast<_Float16 *>(halves), count));
+}
+
+double cfaiss_largest_squares(const void *rows, int32_t is_half, int32_t dim, int64_t count) {
+    return is_half ? BEST(largest_squares(static_cast<const _Float16 *>(rows), dim, count))
+                   : BEST(largest_squares(static_cast<const float *>(rows), dim, count));
 }

@@ -38,3 +38,27 @@ template <typename From, typename To>
 void convert(const From *from, To *to, int64_t count) {
     for (int64_t index = 0; index < count; index++) to[index] = static_cast<To>(from[index]);
 }
+
+/// Sums as `dot` sums squares: the largest of some rows.
+template <typename Element>
+double largest_squares(const Element *rows, int32_t dim, int64_t count) {
+    constexpr int lanes = 8;
+    double largest = 0;
+    for (int64_t row = 0; row < count; row++) {
+        const Element *vector = rows + row * dim;
+        double sums[lanes] = {};
+        int32_t index = 0;
+        for (; index + lanes <= dim; index += lanes) {
+            for (int lane = 0; lane < lanes; lane++) {
+                const double value = static_cast<double>(static_cast<float>(vector[index + lane]));
+                sums[lane] += value * value;
+            }
+        }
+        for (int lane = 0; index < dim; index++, lane++) {
+            const double value = static_cast<double>(static_cast<float>(vector[index]));
+            sums[lane] += value * value;
+        }
+        largest = std::max(largest, ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7])));
+    }
+    return largest;
+}

@@ -303,8 +303,9 @@ cfaiss_status cfaiss_codes_encode(const cfaiss_matrix *matrix, int32_t is_cosine
     });
 }
 
-cfaiss_status cfaiss_codes_check(const cfaiss_matrix *matrix, const cfaiss_codes *codes, int64_t first, int64_t count,
-                                 int64_t *row, cfaiss_message message) {
+cfaiss_status cfaiss_codes_check(const cfaiss_matrix *matrix, const cfaiss_codes *codes, double largest_norm,
+                                 const int32_t *rows, int64_t first, int64_t count, int64_t *row,
+                                 cfaiss_message message) {
     return guarded(message, [&] {
         const int32_t dim = matrix->dim;
         const bool is_cosine = matrix->scales != nullptr;
@@ -312,11 +313,17 @@ cfaiss_status cfaiss_codes_check(const cfaiss_matrix *matrix, const cfaiss_codes
         std::vector<float> vector(static_cast<size_t>(dim));
         double mean_squares = 0;
         for (int32_t at = 0; at < dim; at++) mean_squares += static_cast<double>(codes->mean[at]) * codes->mean[at];
-        *row = -1;
-        for (int64_t index = first; index < first + count; index++) {
+        bool has_spread = std::isfinite(mean_squares);
+        for (int32_t at = 0; at < dim; at++) has_spread = has_spread && codes->spread[at] > 0 && codes->spread[at] <= 1;
+        // The mean and the spread are of all rows: the first one is as wrong as any.
+        *row = has_spread || count == 0 ? -1 : rows == nullptr ? first : std::max(0, rows[first]);
+        if (*row >= 0) return;
+        for (int64_t at_place = first; at_place < first + count; at_place++) {
+            const int64_t index = rows == nullptr ? at_place : rows[at_place];
+            if (index < 0) continue;
             const auto &block = *reinterpret_cast<const Block *>(static_cast<const uint8_t *>(codes->blocks) +
-                                                                 bytes * static_cast<size_t>(index / row_codes::rows));
-            const int place = static_cast<int>(index % row_codes::rows);
+                                                                 bytes * static_cast<size_t>(at_place / row_codes::rows));
+            const int place = static_cast<int>(at_place % row_codes::rows);
             const uint8_t *own = block.codes() + 4 * place;
             const double norm = row_codes::read(*matrix, index, is_cosine, vector.data());
             const double step = block.step[place];
@@ -333,8 +340,10 @@ cfaiss_status cfaiss_codes_check(const cfaiss_matrix *matrix, const cfaiss_codes
             // Half of what is allowed for roundings when codes are made.
             const double sizes = (is_cosine ? 1 : norm) + std::sqrt(mean_squares) + std::sqrt(lengths);
             const double least_error = std::sqrt(rests) + 0x1p-19 * sizes, least_norm = std::fabs(step) * std::sqrt(steps);
-            // What is no number leaves nothing out: the row is scored.
-            bool is_right = !(block.error[place] < least_error) && !(block.norm[place] < least_norm);
+            // What is no number leaves nothing out: the row is scored. Beyond these sizes nothing else may be said.
+            const bool is_in_range = sizes < largest_size && std::fabs(step) < largest_size;
+            bool is_right = !(block.error[place] < least_error) && !(block.norm[place] < least_norm) &&
+                            (is_in_range || !std::isfinite(block.error[place])) && norm <= largest_norm * (1 + 1e-12);
             if (is_cosine) {
                 const float scale = scale_of(norm), given = matrix->scales[index];
                 is_right = is_right && (std::isnan(given) || std::fabs(given - scale) <= 0x1p-22f * scale);

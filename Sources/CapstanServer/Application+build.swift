@@ -36,7 +36,7 @@ package func buildApplication(
 ) -> some ApplicationProtocol {
     Application(
         router: buildRouter(engine: engine, configuration: configuration),
-        server: .http1(configuration: .init(idleTimeout: configuration.idleTimeout)),
+        server: .http1OnLoop(configuration: .init(idleTimeout: configuration.idleTimeout)),
         configuration: ApplicationConfiguration(
             address: .hostname(configuration.host, port: configuration.port), serverName: "capstand"),
         onServerRunning: { channel in await onListening(channel.localAddress) },
@@ -50,10 +50,12 @@ func buildRouter(engine: CapstanEngine, configuration: ServerConfiguration) -> R
     HealthController(engine: engine).addRoutes(to: router)
     let durations = QueryDurations()
     MetricsController(engine: engine, durations: durations).addRoutes(to: router)
-    let api = router.group("v1").add(middleware: ReadinessMiddleware(engine: engine))
     let bodyLimit = configuration.bodyLimit
+    let readiness = ReadinessMiddleware(engine: engine)
+    QueryController(engine: engine, bodyLimit: bodyLimit, durations: durations)
+        .addRoutes(to: router.group("v1/domains").add(middleware: readiness))
+    let api = router.group("v1").add(middleware: OffLoopMiddleware()).add(middleware: readiness)
     let domains = api.group("domains")
-    QueryController(engine: engine, bodyLimit: bodyLimit, durations: durations).addRoutes(to: domains)
     DomainController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: domains)
     let datastores = api.group("datastores")
     DatastoreController(engine: engine, bodyLimit: bodyLimit).addRoutes(to: datastores)

@@ -15,10 +15,25 @@ extension Response {
     }
 }
 
+extension Response {
+    /// An answer of the query path as JSON.
+    static func answer(_ answer: some WrittenAnswer) throws -> Response {
+        Response(
+            status: .ok, headers: [.contentType: "application/json"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: try answer.json())))
+    }
+}
+
 extension Request {
     /// Type and subtype of the body, lower case, without parameters.
     var mediaType: String? {
-        headers[.contentType]?.split(separator: ";").first?.trimmingCharacters(in: .whitespaces).lowercased()
+        headers[.contentType].map { type in
+            let end = type.utf8.firstIndex(of: UInt8(ascii: ";")) ?? type.utf8.endIndex
+            // Plain as a rule: Foundation's white space and Swift's cases take longer than the rest of reading a request.
+            let isPlain = type.utf8[..<end].allSatisfy { (0x61...0x7A).contains($0) || $0 == 0x2F || $0 == 0x2D }
+            return isPlain
+                ? String(type[..<end]) : type[..<end].trimmingCharacters(in: .whitespaces).lowercased()
+        }
     }
 
     /// The whole body as a JSON value; an empty body reads as `{}`.

@@ -49,14 +49,3 @@ package struct ImportRow: Sendable, Equatable {
 
 /// Place of a word in the vocabulary of a sparse key; nil for a word that it does not have.
 package typealias TermIndex = @Sendable (_ key: String, _ term: String) -> UInt32?
-
-/// Why one row is refused; the import goes on.
-package struct RowFault: Error, Equatable {
-    package let code: ErrorCode
-    package let detail: String
-
-    package init(_ code: ErrorCode, _ detail: String) {
-        self.code = code
-        self.detail = detail
-    }
-}

@@ -89,7 +89,7 @@ package final class NumpyReader {
     private func floats(of vector: UnsafeRawBufferPointer) -> [Float] {
         [Float](unsafeUninitializedCapacity: dim) { floats, count in
             switch elementType {
-            case .f16: for index in 0..<dim { floats[index] = Float(Self.half(vector, index)) }
+            case .f16: Self.convert(halves: vector, to: floats, count: dim)
             case .f32: for index in 0..<dim { floats[index] = Self.single(vector, index) }
             case .f64: for index in 0..<dim { floats[index] = Float(Self.double(vector, index)) }
             }
@@ -105,8 +105,33 @@ package final class NumpyReader {
         }
     }
 
-    private static func half(_ vector: UnsafeRawBufferPointer, _ index: Int) -> Float16 {
-        Float16(bitPattern: UInt16(littleEndian: vector.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)))
+    private static func halfBits(_ vector: UnsafeRawBufferPointer, _ index: Int) -> UInt16 {
+        UInt16(littleEndian: vector.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self))
+    }
+
+    private static func half(_ vector: UnsafeRawBufferPointer, _ index: Int) -> Float {
+        float(half: halfBits(vector, index))
+    }
+
+    private static func convert(
+        halves vector: UnsafeRawBufferPointer, to floats: UnsafeMutableBufferPointer<Float>, count: Int
+    ) {
+        // Vectors begin at even places of a buffer that is aligned.
+        guard let halves = vector.baseAddress?.assumingMemoryBound(to: UInt16.self), let to = floats.baseAddress else {
+            return
+        }
+        for index in 0..<count { to[index] = float(half: UInt16(littleEndian: halves[index])) }
+    }
+
+    /// The number of a 16-bit float, by whole numbers and one product, of which the processor does many at a time:
+    /// `Float(Float16)` is a call for each on processors of which nothing is assumed.
+    private static func float(half bits: UInt16) -> Float {
+        let magnitude = UInt32(bits & 0x7FFF) &<< 13
+        // The exponents are 112 apart; the product is exact, also of a denormal.
+        let scaled = (Float(bitPattern: magnitude) * 0x1p112).bitPattern
+        // Infinities and what is no number keep all bits.
+        let value = magnitude >= 0x0F80_0000 ? magnitude | 0x7F80_0000 : scaled
+        return Float(bitPattern: value | UInt32(bits & 0x8000) &<< 16)
     }
 
     private static func single(_ vector: UnsafeRawBufferPointer, _ index: Int) -> Float {

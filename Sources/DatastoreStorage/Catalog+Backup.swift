@@ -1,6 +1,7 @@
 import DatastoreCore
 package import Foundation
 import GRDB
+import Synchronization
 
 extension Catalog {
     /// Copies the catalog as it is at one moment. In the copy the jobs that had not ended have failed: their files are not
@@ -55,9 +56,19 @@ extension PendingChanges {
         for job in jobs {
             let name = job + Self.suffix
             let source = folder.appending(path: name)
-            if Foundation.link(source.path, vectors.appending(path: name).path) == 0 { continue }
-            guard errno == ENOENT else { throw DurableFiles.failure("link", source) }
-            return false
+            let target = vectors.appending(path: name)
+            let isThere = try naming.withLock { _ in
+                guard FileManager.default.fileExists(atPath: source.path) else { return false }
+                if try DurableFiles.names(of: source) > 1 {
+                    // It is becoming a version's, and is written to behind its vectors.
+                    try FileManager.default.copyItem(at: source, to: target)
+                    return true
+                }
+                if Foundation.link(source.path, target.path) == 0 { return true }
+                guard errno == ENOENT else { throw DurableFiles.failure("link", source) }
+                return false
+            }
+            guard isThere else { return false }
         }
         return true
     }

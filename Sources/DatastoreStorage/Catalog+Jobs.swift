@@ -95,9 +95,9 @@ extension Catalog {
         }
     }
 
-    /// Records how far the reading of an import is.
+    /// Records how far the reading of an import is; without `progress`, what it came to.
     package func update(job id: String, tally: ImportTally, progress: JobProgress?) throws {
-        try pool.write { database in
+        func write(_ database: Database) throws {
             try database.execute(
                 sql: """
                     UPDATE jobs SET seen = ?, accepted = ?, replaced = ?, duplicate = ?, rejected = ?,
@@ -109,11 +109,12 @@ extension Catalog {
                     tally.counts.rejected, try Self.json(tally.rejectedByCode), try progress.map(Self.json), id,
                 ])
         }
+        if progress == nil { try pool.write(write) } else { try pool.writeInPassing(write) }
     }
 
     /// Records how far a phase is.
     package func update(job id: String, progress: JobProgress?) throws {
-        try pool.write { database in
+        try pool.writeInPassing { database in
             try database.execute(
                 sql: "UPDATE jobs SET progress = ? WHERE id = ?", arguments: [try progress.map(Self.json), id])
         }

@@ -141,10 +141,39 @@ extension Catalog {
         }
     }
 
+    /// Keeps what the files of a version were known by when their bytes were compared.
+    package func setChecked(_ id: VersionID, _ stamps: [String: FileStamp]) throws {
+        let text = try Self.json(CheckedFiles(release: Release.version, stamps: stamps))
+        try pool.writeInPassing { database in
+            try database.execute(
+                sql: "UPDATE versions SET checked = ? WHERE datastore = ? AND number = ?",
+                arguments: [text, id.datastore, id.number])
+        }
+    }
+
+    /// What `setChecked` kept; nothing when that was another release, which may have checked less.
+    package func checked(_ id: VersionID) throws -> [String: FileStamp] {
+        try pool.read { database in
+            let text = try String.fetchOne(
+                database, sql: "SELECT checked FROM versions WHERE datastore = ? AND number = ?",
+                arguments: [id.datastore, id.number])
+            guard let text, let checked = try? JSONDecoder().decode(CheckedFiles.self, from: Data(text.utf8)),
+                checked.release == Release.version
+            else { return [:] }
+            return checked.stamps
+        }
+    }
+
+    private struct CheckedFiles: Codable {
+        var release: String
+        var stamps: [String: FileStamp]
+    }
+
     package func markDamaged(_ id: VersionID, detail: String) throws {
         try pool.write { database in
             try database.execute(
-                sql: "UPDATE versions SET state = 'damaged', detail = ? WHERE datastore = ? AND number = ?",
+                sql:
+                    "UPDATE versions SET state = 'damaged', detail = ?, checked = NULL WHERE datastore = ? AND number = ?",
                 arguments: [detail, id.datastore, id.number])
         }
     }

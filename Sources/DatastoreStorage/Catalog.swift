@@ -37,6 +37,18 @@ extension DatabasePool {
         try writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
     }
 
+    /// Writes in one transaction what a power cut may take back: how far something is that goes on.
+    func writeInPassing(_ body: (Database) throws -> Void) throws {
+        try writeWithoutTransaction { database in
+            try database.execute(sql: "PRAGMA synchronous = NORMAL")
+            defer { try? database.execute(sql: "PRAGMA synchronous = FULL") }
+            try database.inTransaction {
+                try body(database)
+                return .commit
+            }
+        }
+    }
+
     /// Whether every commit is synced.
     func syncsEveryCommit() throws -> Bool {
         try writeWithoutTransaction { try Int.fetchOne($0, sql: "PRAGMA synchronous") == 2 }

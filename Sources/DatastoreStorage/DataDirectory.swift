@@ -55,12 +55,15 @@ package struct DataDirectory: Sendable {
 
     /// Makes the folders of a datastore.
     package func create(datastore: String) throws {
-        for folder in [
+        let folders = [
             versions(datastore), rejects(job: "", datastore: datastore).deletingLastPathComponent(),
             output(job: "", datastore: datastore),
             vocabulary(ofKey: "", datastore: datastore).deletingLastPathComponent(),
             questions(ofKey: "", datastore: datastore, .given).deletingLastPathComponent(),
-        ] {
+        ]
+        let missing = folders.filter { !FileManager.default.fileExists(atPath: $0.path) }
+        guard !missing.isEmpty else { return }
+        for folder in missing {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         }
         try DurableFiles.sync(self.datastore(datastore))

@@ -42,6 +42,13 @@ package enum DurableFiles {
         try FileManager.default.removeItem(at: url)
     }
 
+    /// Names that a file has.
+    static func names(of url: URL) throws -> Int {
+        var info = stat()
+        guard stat(url.path, &info) == 0 else { throw failure("look at", url) }
+        return Int(info.st_nlink)
+    }
+
     static func failure(_ action: String, _ url: URL) -> DatastoreError {
         DatastoreError(
             .storageFailed, "could not \(action) \(url.lastPathComponent): \(String(cString: strerror(errno)))")

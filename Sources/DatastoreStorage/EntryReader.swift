@@ -1,6 +1,7 @@
 package import DatastoreCore
 package import Foundation
 import GRDB
+import GRDBSQLite
 import Synchronization
 
 /// Reads the `entries.sqlite` of a published version, read-only and without locks taken per read.
@@ -10,6 +11,7 @@ import Synchronization
 package final class EntryReader: Sendable {
     private let path: String
     private let idle = Mutex<[DatabaseQueue]>([])
+    private static let closing = DispatchQueue(label: "closing entries", qos: .utility)
     private static let byID = "SELECT id, \(EntryColumns.list) FROM entries WHERE id = ?"
 
     /// - Throws: `version_damaged` when it is not a database of entries.
@@ -18,17 +20,35 @@ package final class EntryReader: Sendable {
         try giveBack(connect())
     }
 
+    deinit {
+        // Who lets go last may be a question, which must not wait until the files are closed.
+        let connections = idle.withLock { $0 }
+        Self.closing.async { withExtendedLifetime(connections) {} }
+    }
+
     /// The entries of `ids`, in their order.
+    ///
+    /// The statement is stepped directly: every question reads its texts here, and GRDB copies each row column by column
+    /// before it is looked at.
     ///
     /// - Throws: `version_damaged` when one is not there: vectors and texts would have drifted apart.
     package func entries(_ ids: [Int64]) throws -> [Entry] {
         try read { database in
-            let statement = try database.cachedStatement(sql: Self.byID)
+            let statement = try database.cachedStatement(sql: Self.byID).sqliteStatement
+            defer { sqlite3_reset(statement) }
             return try ids.map { id in
-                guard let row = try Row.fetchOne(statement, arguments: [id]) else {
+                sqlite3_reset(statement)
+                sqlite3_bind_int64(statement, 1, id)
+                switch sqlite3_step(statement) {
+                case SQLITE_ROW: return Entry(id: id, fields: try EntryColumns.fields(statement, offset: 1))
+                case SQLITE_DONE:
                     throw DatastoreError(.versionDamaged, "entries.sqlite: no entry \(id), but it has a vector")
+                case let code:
+                    throw DatabaseError(
+                        resultCode: ResultCode(rawValue: code),
+                        message: sqlite3_errmsg(sqlite3_db_handle(statement)).map { String(cString: $0) },
+                        sql: Self.byID)
                 }
-                return Entry(id: row[0], fields: try EntryColumns.fields(row, offset: 1))
             }
         }
     }
@@ -115,6 +135,11 @@ package final class EntryReader: Sendable {
     /// - Throws: `version_damaged` at the first difference.
     package func check(ids: UnsafeBufferPointer<Int64>) throws {
         try read { database in
+            // Where ids have no gap, as many between the same two are the same.
+            if let first = ids.first, let last = ids.last, last - first == Int64(ids.count - 1) {
+                let found = try Row.fetchOne(database, sql: "SELECT count(*), min(id), max(id) FROM entries")
+                if let found, found[0] == Int64(ids.count), found[1] == first, found[2] == last { return }
+            }
             var row = 0
             let cursor = try Int64.fetchCursor(database, sql: "SELECT id FROM entries ORDER BY id")
             while let id = try cursor.next() {

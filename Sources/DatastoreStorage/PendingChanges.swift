@@ -17,10 +17,16 @@ package final class PendingChanges: Sendable {
     private let serial = Mutex<Void>(())
     /// Files that are open, by job.
     private let open = Mutex<[String: PendingVectors]>([:])
+    /// Held while a file gets another name: one that a backup has does not become a version's, which writes to it.
+    let naming = Mutex<Void>(())
 
     package init(_ url: URL) throws {
         var configuration = Configuration()
         configuration.busyMode = .timeout(10)
+        configuration.prepareDatabase { database in
+            // Pages of 4 KiB in the log: an import writes the same pages of the indexes again and again.
+            try database.execute(sql: "PRAGMA wal_autocheckpoint = 8192; PRAGMA cache_size = -16384")
+        }
         let migrator = DatabaseMigrator(Migration.pending)
         try migrator.refuseNewer(url)
         pool = try DatabasePool(path: url.path, configuration: configuration)
@@ -47,8 +53,8 @@ package final class PendingChanges: Sendable {
 
     private func vectors(ofJob job: String, isWritten: Bool = false) throws -> PendingVectors {
         try open.withLock { open in
-            if let vectors = open[job] { return vectors }
-            let vectors = try PendingVectors(file(ofJob: job), isNew: isWritten)
+            if let vectors = open[job], vectors.isWritten || !isWritten { return vectors }
+            let vectors = try PendingVectors(file(ofJob: job), isWritten: isWritten)
             if isWritten { try DurableFiles.sync(folder) }
             // Many small batches may wait for a version; descriptors are few.
             if open.count >= Self.openFiles, let other = open.keys.first { open[other] = nil }
@@ -68,6 +74,12 @@ package final class PendingChanges: Sendable {
     /// Makes sure that ids and sequence numbers go on after those of the newest version, also when this file was lost
     /// and made anew: an id that came twice would replace another entry.
     package func goOn(afterID id: Int64, sequence: Int64) throws {
+        let goesOn = try pool.read { database in
+            let last = try Int64.fetchOne(database, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
+            return try Self.counter("next_entry_id", database) > id && last.map { $0 >= sequence } ?? false
+                && Self.counter("forgotten_through", database) >= sequence
+        }
+        if goesOn { return }
         try pool.write { database in
             try database.execute(
                 sql: "UPDATE counters SET value = max(value, ?) WHERE name = 'next_entry_id'", arguments: [id + 1])
@@ -148,11 +160,13 @@ package final class PendingChanges: Sendable {
             }
             let known = try Int64.fetchOne(
                 database, sql: "SELECT vector_bytes FROM batches WHERE job_id = ?", arguments: [job])
-            guard var offset = known else {
+            guard let known else {
                 throw DatastoreError(.internalError, "job \"\(job)\" has no batch of pending changes to add to")
             }
+            var offset = max(known, PendingVectors.headerRoom)
             // On disk before the rows that point to it.
             var bytes: [UInt8] = []
+            bytes.reserveCapacity(PendingLayout.size(entries))
             let lengths = entries.map { entry in
                 let start = bytes.count
                 PendingLayout.bytes(entry.vectors, into: &bytes)
@@ -166,28 +180,33 @@ package final class PendingChanges: Sendable {
             }
             let fresh = entries.count { $0.entry.id == 0 }
             var nextID = try Self.reserveIDs(fresh, database)
-            let statement = try database.cachedStatement(
-                sql: """
-                    INSERT INTO changes
-                        (job_id, entry_id, \(EntryColumns.list), vector, half_precision, vector_offset, vector_layout,
-                            vector_bytes)
-                    VALUES (?, ?, \(EntryColumns.placeholders), x'', ?, ?, ?, ?)
-                    """)
+            let insert = try InsertStatement(
+                """
+                INSERT INTO changes
+                    (job_id, entry_id, \(EntryColumns.list), vector, half_precision, vector_offset, vector_layout,
+                        vector_bytes)
+                VALUES (?, ?, \(EntryColumns.placeholders), x'', ?, ?, ?, ?)
+                """, database)
             var ids: [Int64] = []
+            ids.reserveCapacity(entries.count)
+            var layout: (of: PendingLayout, text: String)?
             for (change, length) in zip(entries, lengths) {
                 var id = change.entry.id
                 if id == 0 {
                     id = nextID
                     nextID += 1
                 }
-                try statement.execute(
-                    arguments: StatementArguments(
-                        [job, id] + EntryColumns.arguments(change.entry.fields)
-                            + [
-                                change.vectors.allSatisfy(\.isHalfPrecision), offset,
-                                PendingLayout(change.vectors).text,
-                                length,
-                            ]))
+                let own = PendingLayout(change.vectors)
+                if layout?.of != own { layout = (own, own.text) }
+                try insert.run { row in
+                    row.bind(job)
+                    row.bind(id)
+                    try EntryColumns.bind(change.entry.fields, to: &row)
+                    row.bind(change.vectors.allSatisfy(\.isHalfPrecision) ? 1 : 0)
+                    row.bind(offset)
+                    row.bind(layout?.text)
+                    row.bind(Int64(length))
+                }
                 offset += Int64(length)
                 ids.append(id)
             }
@@ -202,28 +221,37 @@ package final class PendingChanges: Sendable {
     package func commit(job: String) throws {
         defer { noteChange() }
         try pool.write { database in
-            try moveBehindDeletions(job, database)
-            try database.execute(
-                sql: """
-                    UPDATE changes SET entry_id = (\(Self.lastOfExternalID("other.entry_id")))
-                    WHERE job_id = ? AND external_id IS NOT NULL AND EXISTS (
-                        SELECT 1 FROM changes AS other JOIN batches USING (job_id)
-                        WHERE other.external_id = changes.external_id AND batches.committed = 1
-                            AND other.entry_id <> changes.entry_id)
-                        AND (\(Self.lastOfExternalID("other.deletes"))) = 0
-                    """, arguments: [job])
-            let comesBetween = try Bool.fetchOne(
-                database,
-                sql: """
-                    SELECT EXISTS (
-                        SELECT 1 FROM changes CROSS JOIN batches USING (job_id)
-                        WHERE sequence > (SELECT min(sequence) FROM changes WHERE job_id = ?) AND committed = 1)
-                    """, arguments: [job])
-            if comesBetween ?? false { try Self.noteRewrite(database) }
+            try giveWayToOthers(job, database)
             try database.execute(sql: "UPDATE batches SET committed = 1 WHERE job_id = ?", arguments: [job])
         }
         // Single entries are a batch each: their files are opened again when they are read.
         _ = open.withLock { $0.removeValue(forKey: job) }
+    }
+
+    private func giveWayToOthers(_ job: String, _ database: Database) throws {
+        guard try Self.hasCommitted(database) else { return }
+        try moveBehindDeletions(job, database)
+        try database.execute(
+            sql: """
+                UPDATE changes SET entry_id = (\(Self.lastOfExternalID("other.entry_id")))
+                WHERE job_id = ? AND external_id IS NOT NULL AND EXISTS (
+                    SELECT 1 FROM changes AS other JOIN batches USING (job_id)
+                    WHERE other.external_id = changes.external_id AND batches.committed = 1
+                        AND other.entry_id <> changes.entry_id)
+                    AND (\(Self.lastOfExternalID("other.deletes"))) = 0
+                """, arguments: [job])
+        let comesBetween = try Bool.fetchOne(
+            database,
+            sql: """
+                SELECT EXISTS (
+                    SELECT 1 FROM changes CROSS JOIN batches USING (job_id)
+                    WHERE sequence > (SELECT min(sequence) FROM changes WHERE job_id = ?) AND committed = 1)
+                """, arguments: [job])
+        if comesBetween ?? false { try Self.noteRewrite(database) }
+    }
+
+    private static func hasCommitted(_ database: Database) throws -> Bool {
+        try Bool.fetchOne(database, sql: "SELECT EXISTS (SELECT 1 FROM batches WHERE committed = 1)") ?? false
     }
 
     /// What the last committed change of a row's external id has in `column`.
@@ -392,6 +420,7 @@ package final class PendingChanges: Sendable {
     /// The committed changes that decide the entries with these external ids, by external id; deletions among them.
     package func entries(externalIDs: [String]) throws -> [String: PendingEntry] {
         try pool.read { database in
+            guard try Self.hasCommitted(database) else { return [:] }
             let statement = try database.cachedStatement(
                 sql: """
                     SELECT \(Self.columns) FROM \(Self.committed)
@@ -429,6 +458,53 @@ package final class PendingChanges: Sendable {
                 if let text: String = row[0] { return PendingLayout(word: text) }
                 return PendingLayout(parts: [.dense(dim: row[2] ?? 0, half: row[1])])
             }
+        }
+    }
+
+    /// The committed changes up to `sequence` as one run of new entries, when they are one.
+    package func run(through sequence: Int64) throws -> PendingRun? {
+        try pool.read { database in
+            let jobs = try String.fetchAll(database, sql: "SELECT job_id FROM batches WHERE committed = 1 LIMIT 2")
+            guard jobs.count == 1, let job = jobs.first else { return nil }
+            let row = try Row.fetchOne(
+                database,
+                sql: """
+                    SELECT count(*), min(entry_id), max(entry_id), min(vector_offset), min(vector_bytes), max(vector_bytes),
+                        count(DISTINCT vector_layout), min(vector_layout), count(vector_layout), max(deletes),
+                        min(sequence), max(sequence)
+                    FROM changes WHERE job_id = ? AND sequence <= ?
+                    """, arguments: [job, sequence])
+            guard let row, let count: Int64 = row[0], count > 0, let first: Int64 = row[1], let last: Int64 = row[2],
+                let offset: Int64 = row[3], let bytes: Int64 = row[4], row[5] == bytes, row[6] == 1,
+                let word: String = row[7], row[8] == count, row[9] == 0, let firstSequence: Int64 = row[10],
+                let lastSequence: Int64 = row[11], last - first == count - 1,
+                let layout = PendingLayout(word: word), layout.parts.count == 1,
+                case .dense(let dim, let isHalf) = layout.parts[0], bytes == dim * (isHalf ? 2 : 4)
+            else { return nil }
+            // As many places as ids, each where its id says: so each id is there once.
+            let elsewhere = try Bool.fetchOne(
+                database,
+                sql: """
+                    SELECT EXISTS (
+                        SELECT 1 FROM changes
+                        WHERE job_id = ? AND sequence <= ?
+                            AND (vector_offset <> ? + (entry_id - ?) * ? OR sequence - entry_id <> ?))
+                    """, arguments: [job, sequence, offset, first, bytes, firstSequence - first])
+            guard elsewhere == false, lastSequence - firstSequence == count - 1 else { return nil }
+            return PendingRun(
+                job: job, ids: first...last, firstSequence: firstSequence, dim: dim, isHalfPrecision: isHalf,
+                offset: offset)
+        }
+    }
+
+    /// Gives the file of a run's vectors another name.
+    ///
+    /// - Returns: whether it has it; not when a backup has the file too, or where there are no such names.
+    package func link(_ run: PendingRun, to url: URL) throws -> Bool {
+        let file = file(ofJob: run.job)
+        return try naming.withLock { _ in
+            guard try DurableFiles.names(of: file) == 1 else { return false }
+            return Foundation.link(file.path, url.path) == 0
         }
     }
 
@@ -514,10 +590,22 @@ package final class PendingChanges: Sendable {
                     WHERE name = 'forgotten_through'
                     """, arguments: [sequence])
             try Self.noteRewrite(database)
-            try database.execute(
+            let othersStay = try Bool.fetchOne(
+                database,
                 sql: """
-                    DELETE FROM changes WHERE sequence <= ? AND job_id IN (SELECT job_id FROM batches WHERE committed = 1)
+                    SELECT EXISTS (SELECT 1 FROM batches WHERE committed = 0)
+                        OR coalesce((SELECT max(sequence) FROM changes) > ?, 0)
                     """, arguments: [sequence])
+            if othersStay ?? true {
+                try database.execute(
+                    sql: """
+                        DELETE FROM changes
+                        WHERE sequence <= ? AND job_id IN (SELECT job_id FROM batches WHERE committed = 1)
+                        """, arguments: [sequence])
+            } else {
+                // All at once, without a look at each.
+                try database.execute(sql: "DELETE FROM changes")
+            }
             return try String.fetchAll(
                 database,
                 sql: """

@@ -1,4 +1,5 @@
 package import DatastoreCore
+import VectorIndex
 
 /// An entry to be put, with its original vectors in the order of the datastore's keys, or one to be taken away.
 package struct PendingEntry: Sendable, Hashable {
@@ -95,12 +96,24 @@ package struct PendingLayout: Sendable, Hashable {
         }.joined(separator: " ")
     }
 
+    /// Bytes that the vectors of entries take, about: a sparse one's count is not in it.
+    static func size(_ entries: [PendingEntry]) -> Int {
+        entries.reduce(0) { sum, entry in
+            entry.vectors.reduce(sum) { sum, vector in
+                switch vector.vector {
+                case .dense(let values): sum + values.count * (vector.isHalfPrecision ? 2 : 4)
+                case .sparse(let sparse): sum + sparse.count * 8
+                }
+            }
+        }
+    }
+
     /// The vectors end to end.
     static func bytes(_ vectors: [PendingVector], into bytes: inout [UInt8]) {
         for vector in vectors {
             switch vector.vector {
             case .dense(let values) where vector.isHalfPrecision:
-                values.map(Float16.init).withUnsafeBytes { bytes += $0 }
+                VectorMath.halves(values).withUnsafeBytes { bytes += $0 }
             case .dense(let values): values.withUnsafeBytes { bytes += $0 }
             case .sparse(let sparse):
                 withUnsafeBytes(of: UInt32(sparse.count)) { bytes += $0 }
@@ -128,8 +141,8 @@ package struct PendingLayout: Sendable, Hashable {
             switch part {
             case .dense(let dim, let half):
                 if half {
-                    guard let values = take(dim, Float16.self) else { return nil }
-                    vectors.append(PendingVector(.dense(values.map(Float.init)), isHalfPrecision: true))
+                    guard let values = take(dim, UInt16.self) else { return nil }
+                    vectors.append(PendingVector(.dense(VectorMath.floats(halves: values)), isHalfPrecision: true))
                 } else {
                     guard let values = take(dim, Float.self) else { return nil }
                     vectors.append(PendingVector(.dense(values), isHalfPrecision: false))

@@ -6,15 +6,20 @@ import Foundation
 ///
 /// What lies behind the bytes that the database knows is not there. Thread-safe for one writer and any readers.
 final class PendingVectors: Sendable {
+    /// Bytes before the first vector: room for the header of a version's file, which this one may become.
+    static let headerRoom: Int64 = 64
+
+    let isWritten: Bool
     private let descriptor: Int32
     private let url: URL
 
     /// Opens the file.
     ///
-    /// - Parameter isNew: whether it is made where it is not there.
-    init(_ url: URL, isNew: Bool) throws {
+    /// - Parameter isWritten: whether it is written to, and made where it is not there.
+    init(_ url: URL, isWritten: Bool) throws {
         self.url = url
-        descriptor = open(url.path, O_RDWR | (isNew ? O_CREAT : 0) | O_CLOEXEC, 0o644)
+        self.isWritten = isWritten
+        descriptor = open(url.path, (isWritten ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw DurableFiles.failure("open", url) }
     }
 

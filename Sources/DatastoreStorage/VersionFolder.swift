@@ -5,8 +5,10 @@ package import Foundation
 package struct VersionFolder: Sendable {
     package let url: URL
     package let manifest: Manifest
-    /// Its files as they were when their bytes were compared, by name.
+    /// Its files, the manifest too, as they were when their bytes were compared, by name.
     package let stamps: [String: FileStamp]
+    /// Whether all of it was compared before, and nothing was read now.
+    package let wasKnown: Bool
 
     /// Reads the manifest and compares every file with it. Blocks for as long as reading the files takes.
     ///
@@ -24,6 +26,7 @@ package struct VersionFolder: Sendable {
         guard FileManager.default.fileExists(atPath: manifestURL.path) else {
             throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) is missing")
         }
+        let manifestStamp = try FileStamp(manifestURL)
         let data = try Data(contentsOf: manifestURL)
         if let expected = manifestSHA256, FileDigest.sha256(data) != expected {
             throw DatastoreError(
@@ -38,7 +41,8 @@ package struct VersionFolder: Sendable {
         where !manifest.files.contains(where: { $0.name == name }) {
             throw DatastoreError(.versionDamaged, "\(id): \(Manifest.fileName) does not list \(name)")
         }
-        var stamps: [String: FileStamp] = [:]
+        var stamps = [Manifest.fileName: manifestStamp]
+        var wasKnown = known[Manifest.fileName] == manifestStamp
         for file in manifest.files {
             try checkpoint()
             let path = url.appending(path: file.name)
@@ -49,6 +53,7 @@ package struct VersionFolder: Sendable {
             let stamp = try FileStamp(path)
             stamps[file.name] = stamp
             if known[file.name] == stamp { continue }
+            wasKnown = false
             let found = try FileDigest.of(path)
             guard found == file else {
                 throw DatastoreError(
@@ -58,14 +63,50 @@ package struct VersionFolder: Sendable {
             }
         }
         self.stamps = stamps
+        self.wasKnown = wasKnown
+    }
+
+    /// The same folder when nothing of it was touched since; nil otherwise.
+    package func unchanged() -> VersionFolder? {
+        guard (try? isUntouched()) ?? false else { return nil }
+        return VersionFolder(url: url, manifest: manifest, stamps: stamps, wasKnown: true)
+    }
+
+    private init(url: URL, manifest: Manifest, stamps: [String: FileStamp], wasKnown: Bool) {
+        self.url = url
+        self.manifest = manifest
+        self.stamps = stamps
+        self.wasKnown = wasKnown
     }
 
     /// A folder whose files were compared with its manifest as they were written.
     package init(written url: URL, manifest: Manifest) throws {
         self.url = url
         self.manifest = manifest
+        wasKnown = false
         stamps = try Dictionary(
-            uniqueKeysWithValues: manifest.files.map { ($0.name, try FileStamp(url.appending(path: $0.name))) })
+            uniqueKeysWithValues: (manifest.files.map(\.name) + [Manifest.fileName]).map {
+                ($0, try FileStamp(url.appending(path: $0)))
+            })
+    }
+
+    /// Whether all files have the stamps that they had.
+    package func isUntouched() throws -> Bool { try Self.isUntouched(url, stamps) }
+
+    /// Whether files of a folder have these stamps.
+    package static func isUntouched(_ url: URL, _ stamps: [String: FileStamp]) throws -> Bool {
+        try stamps.allSatisfy { try FileStamp(url.appending(path: $0.key)) == $0.value }
+    }
+
+    /// The folder with the stamps that its files have now; nil when more was done to one than to give or take a name of it.
+    package func afterRenaming() throws -> VersionFolder? {
+        var now: [String: FileStamp] = [:]
+        for (name, stamp) in stamps {
+            let other = try FileStamp(path(name))
+            guard other.hasSameContent(as: stamp) else { return nil }
+            now[name] = other
+        }
+        return VersionFolder(url: url, manifest: manifest, stamps: now, wasKnown: wasKnown)
     }
 
     package func path(_ file: String) -> URL { url.appending(path: file) }

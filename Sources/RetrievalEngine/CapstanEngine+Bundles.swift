@@ -137,7 +137,7 @@ extension CapstanEngine {
         try DurableFiles.remove(staged)
         try FileManager.default.createDirectory(at: staged, withIntermediateDirectories: true)
         let manifest = try unpack(reader, into: staged, job)
-        try check(manifest, in: staged, reader.header)
+        try check(manifest, in: staged, reader.header, job)
         try checkpoint(job.id)
         try catalog.start(job: job.id, phase: .publishing, at: Date())
         if let existing {
@@ -170,7 +170,7 @@ extension CapstanEngine {
 
     /// Makes sure that the files are of a version as it is built here, and safe to open: what has the right checksums may
     /// still have been made to do harm.
-    private func check(_ manifest: Manifest, in staged: URL, _ header: BundleHeader) throws {
+    private func check(_ manifest: Manifest, in staged: URL, _ header: BundleHeader, _ job: JobQueue.Job) throws {
         func invalid(_ why: String) -> DatastoreError {
             DatastoreError(.bundleInvalidManifest, "\(header.name): \(why)")
         }
@@ -187,6 +187,9 @@ extension CapstanEngine {
         guard listed == Set(needed), listed.count == needed.count else {
             throw invalid(
                 "it lists \(listed.sorted().joined(separator: " ")), expected \(needed.joined(separator: " "))")
+        }
+        for key in manifest.keys where key.plan.method == .auto {
+            throw invalid("key \"\(key.spec.name)\" has the plan auto, which is none that a version can have")
         }
         // Our own files are checked for what they say; FAISS believes what it reads.
         for key in manifest.keys where key.plan.method.isOfFaiss {
@@ -207,7 +210,7 @@ extension CapstanEngine {
                 last <= manifest.lineage.lastEntryID
             else { throw invalid("it has entries with ids that its manifest does not count") }
             // An answer is only as certain as the codes are those of the vectors.
-            for key in version.keys { try key.dense?.checkCodes() }
+            for key in version.keys { try key.dense?.checkCodes { [self] in try checkpoint(job.id) } }
         } catch let error as DatastoreError where error.code == .versionDamaged {
             throw invalid(error.detail)
         }

@@ -449,8 +449,10 @@ extension CapstanEngine {
         try catalog.start(job: job.id, phase: .publishing, at: Date())
         let publisher = VersionPublisher(directory: directory, onStep: configuration.onPublishStep)
         let record = try publisher.place(staged, manifest: manifest) { [self] in try checkpoint(job.id) }
-        try publish(record, publisher)
-        try pending.consume(through: builder.through)
+        // Its files were compared with nothing but themselves: their checksums are of what was read back.
+        let folder = try VersionFolder(written: directory.version(record.id), manifest: self.manifest(record.id))
+        try publish(record, publisher, folder)
+        try keepingStamps(of: folder) { try pending.consume(through: builder.through) }
     }
 
     /// What makes the next version of a job's datastore, with the job's progress.
@@ -493,7 +495,6 @@ extension CapstanEngine {
                 ?? VersionFolder(
                     verifying: directory.version(record.id), id: record.id, manifestSHA256: record.manifestSHA256)
             let version = try OpenVersion(folder)
-            verified.withLock { $0[record.id] = folder.stamps }
             let moved = try changes.withLock { _ in
                 let moved = try catalog.publish(record, at: Date())
                 publisher.onStep(.cataloged)
@@ -507,6 +508,7 @@ extension CapstanEngine {
                 return moved
             }
             publisher.onStep(.switched)
+            remember(folder)
             logger.info(
                 "version published",
                 metadata: [
@@ -518,6 +520,14 @@ extension CapstanEngine {
             if !isNamed { try DurableFiles.remove(directory.version(record.id)) }
             throw error
         }
+    }
+
+    /// Runs what takes names of a version's files away, which gives the files other times of change: they are known to be
+    /// what they were all the same, when they were until then.
+    private func keepingStamps(of folder: VersionFolder, _ body: () throws -> Void) throws {
+        let isUntouched = try folder.isUntouched()
+        try body()
+        if isUntouched, let folder = try folder.afterRenaming() { remember(folder) }
     }
 
     private func failure(_ error: any Error, of job: JobQueue.Job) -> JobFailure {
@@ -575,13 +585,13 @@ extension ImportReport {
         let fresh = counts.accepted + waiting
         let entries = (base?.manifest.entries ?? 0) + fresh
         let existing = base?.manifest.files.first { $0.name == VersionFolder.entriesFile }?.bytes ?? 0
-        // Originals and ids, then the index of 32-bit floats.
-        // Weights of terms are left out: how many an entry has is not known.
-        let dims = keys.reduce(0) { $0 + ($1.kind == .dense ? $1.dim : 0) }
-        let vectorBytes = Int64(entries) * Int64(dims * 4 + 8 * keys.count)
-        let indexBytes = Int64(entries) * Int64(dims * 4)
+        // Originals and ids, and compact codes. What an index takes says the plan; weights of terms are left out: how many an
+        // entry has is not known.
+        let dense = keys.filter { $0.kind == .dense }
+        let vectorBytes = dense.reduce(0) { $0 + $1.dim * 4 } + 8 * keys.count
+        let codeBytes = dense.reduce(0) { $0 + CompactCodes.rowSize(dim: $1.dim) }
         self.entries = entries
-        diskBytes = existing + outcome.textBytes + vectorBytes + indexBytes
-        memoryBytes = vectorBytes + indexBytes
+        diskBytes = existing + outcome.textBytes + Int64(entries) * Int64(vectorBytes + codeBytes)
+        memoryBytes = Int64(entries) * Int64(vectorBytes + codeBytes)
     }
 }

@@ -21,14 +21,87 @@ extension CapstanEngine {
                 }
             }
             try reconcileJobs()
-            let domains = try catalog.allDomains()
-            for (number, domain) in domains.enumerated() {
-                setReadiness(.loading, "opening domain \(domain.domain), \(number + 1) of \(domains.count)")
-                let opened = open(domain)
-                changes.withLock { _ in swap { $0.domains[domain.domain] = opened } }
-            }
+            try openDomains()
             setReadiness(.ready, "ready")
-            logger.info("ready", metadata: ["domains": "\(domains.count)"])
+            logger.info("ready", metadata: ["domains": "\(currentSnapshot.domains.count)"])
+        }
+    }
+
+    /// Opens all domains, those first of which no file has to be read. Each is asked as soon as it is open; until then it
+    /// says that it is not.
+    private func openDomains() throws {
+        let domains = try catalog.allDomains()
+        let known = try domains.filter { domain in
+            try domain.datastores.allSatisfy {
+                try !catalog.checked(VersionID(datastore: $0.name, number: $0.version)).isEmpty
+            }
+        }
+        let names = Set(known.map(\.domain))
+        changes.withLock { _ in
+            swap { snapshot in
+                for domain in domains {
+                    let error = DatastoreError(.notReady, "domain \"\(domain.domain)\" is being opened; retry")
+                    snapshot.domains[domain.domain] = DomainSnapshot(
+                        info: domain, versions: domain.datastores.map { _ in .failure(error) })
+                }
+            }
+        }
+        answerQuestions()
+        for (number, domain) in (known + domains.filter { !names.contains($0.domain) }).enumerated() {
+            setReadiness(.loading, "opening domain \(domain.domain), \(number + 1) of \(domains.count)")
+            let opened = open(domain)
+            changes.withLock { _ in
+                // Unless it was switched or deleted meanwhile.
+                guard currentSnapshot.domains[domain.domain]?.info.revision == domain.revision else { return }
+                swap { $0.domains[domain.domain] = opened }
+            }
+        }
+    }
+
+    /// Reads the manifests of versions that were checked before this start, so that a switch to one only opens its files.
+    func recallChecked() async {
+        do {
+            try await control { [self] in
+                for datastore in try catalog.datastores(PageRequest(limit: -1)) {
+                    for number in try catalog.versionNumbers(of: datastore.name) {
+                        let id = VersionID(datastore: datastore.name, number: number)
+                        let (url, stamps) = (directory.version(id), try catalog.checked(id))
+                        guard verified.withLock({ $0[id] }) == nil, !stamps.isEmpty,
+                            (try? VersionFolder.isUntouched(url, stamps)) ?? false
+                        else { continue }
+                        let record = try catalog.version(id)
+                        let folder = try? VersionFolder(
+                            verifying: url, id: id, manifestSHA256: record.manifestSHA256, known: stamps)
+                        guard let folder, folder.wasKnown else { continue }
+                        verified.withLock { known in known[id] = known[id] ?? folder }
+                    }
+                }
+            }
+        } catch {
+            // Each is read when it is opened.
+            logger.warning("manifests were not read again", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Compares what was opened by its stamps alone with its checksums once more, at the priority of jobs: a disk may have
+    /// lost bytes without a change of the file. A version that differs is served no more.
+    func recheckOpened() async {
+        let opened = Set(currentSnapshot.domains.values.flatMap(\.versions).compactMap { try? $0.get().id })
+        for id in opened.sorted(by: { $0.description < $1.description }) {
+            guard let folder = verified.withLock({ $0[id] }), folder.wasKnown, !Task.isCancelled else { continue }
+            do {
+                try await inspecting { [self] in
+                    do {
+                        _ = try VersionFolder(
+                            verifying: folder.url, id: id, manifestSHA256: catalog.version(id).manifestSHA256
+                        ) { [self] in try checkGrace() }
+                    } catch let error as DatastoreError where error.code == .versionDamaged {
+                        try withdraw(id, error)
+                    }
+                }
+            } catch {
+                logger.warning("a version was not read again", metadata: ["version": "\(id)", "error": "\(error)"])
+            }
         }
     }
 
@@ -145,8 +218,24 @@ extension CapstanEngine {
             })
     }
 
+    /// Versions with fewer rows need no warming.
+    private static let warmedRows = 1 << 14
+
+    /// Keeps that a version was compared with its manifest and opened.
+    func remember(_ folder: VersionFolder) {
+        let id = folder.manifest.id
+        verified.withLock { $0[id] = folder }
+        do {
+            try catalog.setChecked(id, folder.stamps)
+        } catch {
+            // It is read once more at the next start.
+            logger.warning(
+                "could not keep that a version is right", metadata: ["version": "\(id)", "error": "\(error)"])
+        }
+    }
+
     /// A version that is open, or opened now after its checksums are compared: those of all its files the first time,
-    /// later those of files that were touched since.
+    /// later, also after a restart, those of files that were touched since.
     ///
     /// - Throws: `unknown_version`, `version_removed`, `version_damaged`, `newer_format`.
     func open(_ id: VersionID) throws -> OpenVersion {
@@ -157,11 +246,21 @@ extension CapstanEngine {
         }
         return try cache.version(id) {
             do {
-                let folder = try VersionFolder(
-                    verifying: directory.version(id), id: id, manifestSHA256: record.manifestSHA256,
-                    known: verified.withLock { $0[id] ?? [:] })
+                let before = verified.withLock { $0[id] }
+                let folder =
+                    try before?.unchanged()
+                    ?? VersionFolder(
+                        verifying: directory.version(id), id: id, manifestSHA256: record.manifestSHA256,
+                        known: before?.stamps ?? catalog.checked(id))
                 let version = try OpenVersion(folder)
-                verified.withLock { $0[id] = folder.stamps }
+                // Beside what follows, the transaction that names it, and behind questions, which else wait for it.
+                if version.count >= Self.warmedRows {
+                    SideWork { [weak version] in
+                        Self.yieldToQuestions()
+                        version?.warm()
+                    }
+                }
+                if folder.wasKnown { verified.withLock { $0[id] = folder } } else { remember(folder) }
                 return version
             } catch let error as DatastoreError where error.code == .versionDamaged {
                 try catalog.markDamaged(id, detail: error.detail)

@@ -146,7 +146,7 @@ extension CapstanEngine {
         let scope = try await search { try retriever.scope() }
         // A part for each thread, but none so large that other questions wait long for theirs.
         let threads = configuration.searchThreads
-        let size = min(Self.vectorsAtOnce, (vectors.count + threads - 1) / threads)
+        let size = min(Retriever.vectorsAtOnce, (vectors.count + threads - 1) / threads)
         return try await batch(moment.domain, count: (vectors.count + size - 1) / size) { [self] part in
             try await search {
                 let range = part * size..<min((part + 1) * size, vectors.count)
@@ -154,9 +154,6 @@ extension CapstanEngine {
             }
         }
     }
-
-    /// Vectors that versions are searched for at once.
-    private static let vectorsAtOnce = 32
 
     /// One list of the names that many vectors find (EVCap).
     ///

@@ -36,11 +36,7 @@ extension CapstanEngine {
             let report = try verify(id, record, job)
             try catalog.update(job: job.id, report: report)
         } catch let error as DatastoreError where error.code == .versionDamaged {
-            try catalog.markDamaged(id, detail: error.detail)
-            logger.error("a version is damaged", metadata: ["version": "\(id)", "detail": "\(error.detail)"])
-            verified.withLock { _ = $0.removeValue(forKey: id) }
-            _ = cache.release(id)
-            reopenDomains(of: id)
+            try withdraw(id, error)
             throw error
         }
         if record.state == .damaged {
@@ -56,7 +52,6 @@ extension CapstanEngine {
         let folder = try VersionFolder(
             verifying: directory.version(id), id: id, manifestSHA256: record.manifestSHA256
         ) { [self] in try checkpoint(job.id) }
-        verified.withLock { $0[id] = folder.stamps }
         report.files = folder.manifest.files.count
         report.bytes = folder.manifest.files.reduce(0) { $0 + $1.bytes }
         try catalog.update(job: job.id, report: report)
@@ -65,6 +60,7 @@ extension CapstanEngine {
             throw DatastoreError(
                 .versionDamaged, "\(id): it has \(version.count) entries, the catalog says \(record.entries)")
         }
+        remember(folder)
         report.entries = version.count
         for key in version.keys {
             do {
@@ -140,6 +136,15 @@ extension CapstanEngine {
         guard !found.isEmpty || !nearest.isEmpty else { return nil }
         let foundItself = found.contains { $0.row == row } || (found.last.map { $0.score >= own } ?? false)
         return (foundItself, found.map(\.row) == nearest)
+    }
+
+    /// Serves a damaged version no more.
+    func withdraw(_ id: VersionID, _ error: DatastoreError) throws {
+        try catalog.markDamaged(id, detail: error.detail)
+        logger.error("a version is damaged", metadata: ["version": "\(id)", "detail": "\(error.detail)"])
+        verified.withLock { _ = $0.removeValue(forKey: id) }
+        _ = cache.release(id)
+        reopenDomains(of: id)
     }
 
     /// Gives the domains that are bound to a version what it is now: open, or its error.

@@ -23,9 +23,9 @@ package final class CapstanEngine: Service {
     let submitting = Mutex<Void>(())
     /// Held while versions and files that nothing needs are removed.
     let collecting = Mutex<Void>(())
-    /// Files of versions whose bytes were compared with their checksums since the start: opening a version once more, for
-    /// a rollback, does not read them all again.
-    let verified = Mutex<[VersionID: [String: FileStamp]]>([:])
+    /// Versions whose files were compared with their checksums, and opened, since the start: opening one once more, for a
+    /// switch or a rollback, does not read them again. The catalog has their stamps over a restart.
+    let verified = Mutex<[VersionID: VersionFolder]>([:])
     /// Running jobs that were asked to stop.
     let cancelled = Mutex<Set<String>>([])
 
@@ -64,6 +64,7 @@ package final class CapstanEngine: Service {
         var readiness = Readiness(status: .loading, detail: "starting")
         var recovery: [String] = []
         var hasLoaded = false
+        var answersQuestions = false
         /// Who waits for the end of loading.
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
@@ -107,6 +108,10 @@ package final class CapstanEngine: Service {
             await withGracefulShutdownHandler {
                 await withTaskGroup(of: Void.self) { [self] group in
                     group.addTask { await self.sweepBackups() }
+                    group.addTask {
+                        await self.recallChecked()
+                        await self.recheckOpened()
+                    }
                     await jobs.run { [self] job in await perform(job) }
                     group.cancelAll()
                 }
@@ -142,6 +147,11 @@ package final class CapstanEngine: Service {
     }
 
     package var readiness: Readiness { state.withLock { $0.readiness } }
+
+    /// Whether domains can be asked, each once it is open.
+    package var answersQuestions: Bool { state.withLock { $0.answersQuestions } }
+
+    func answerQuestions() { state.withLock { $0.answersQuestions = true } }
 
     func setReadiness(_ status: Readiness.State, _ detail: String) {
         state.withLock { $0.readiness = Readiness(status: status, detail: detail) }
@@ -297,16 +307,17 @@ package final class CapstanEngine: Service {
     /// The same for questions: it gives up sooner.
     func questionEncoder(_ name: String) throws -> EncoderClient { try encoder(name).questions }
 
-    /// Runs `body` as one of the bounded number of questions that encoders work on at a time.
+    /// Runs `body` as one of the bounded number of questions that encoders work on at a time, on Swift's pool: what encoders
+    /// are sent and send is taken apart there, not on an event loop that asks.
     ///
     /// - Throws: `overloaded`.
-    func encoding<Value>(_ body: () async throws -> Value) async throws -> Value {
+    func encoding<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
         let ahead = encodingCount.wrappingAdd(1, ordering: .relaxed).oldValue
         defer { encodingCount.wrappingSubtract(1, ordering: .relaxed) }
         guard ahead < configuration.encodingLimit else {
             throw DatastoreError(.overloaded, "\(ahead) questions wait for an encoder, the limit; retry")
         }
-        return try await body()
+        return try await withTaskExecutorPreference(globalConcurrentExecutor, operation: body)
     }
 
     private func encoder(_ name: String) throws -> (rows: EncoderClient, questions: EncoderClient) {

@@ -22,6 +22,19 @@ final class RecordedQuestions: Sendable {
         var vectors: [[Float]] = []
         var seen = 0
         var isSaved = true
+
+        /// In place: a copy of the sample for each question would cost more than most of what a question does.
+        mutating func take(_ vector: () -> [Float], _ capacity: Int) {
+            seen += 1
+            if vectors.count < capacity {
+                vectors.append(vector())
+            } else {
+                let place = Int.random(in: 0..<seen)
+                guard place < capacity else { return }
+                vectors[place] = vector()
+            }
+            isSaved = false
+        }
     }
 
     init(capacity: Int) {
@@ -30,21 +43,7 @@ final class RecordedQuestions: Sendable {
 
     func record(_ vector: @autoclosure () -> [Float], datastore: String, key: String) {
         guard capacity > 0 else { return }
-        samples.withLock { samples in
-            var sample = samples[Key(datastore: datastore, key: key), default: Sample()]
-            sample.seen += 1
-            if sample.vectors.count < capacity {
-                sample.vectors.append(vector())
-                sample.isSaved = false
-            } else {
-                let place = Int.random(in: 0..<sample.seen)
-                if place < capacity {
-                    sample.vectors[place] = vector()
-                    sample.isSaved = false
-                }
-            }
-            samples[Key(datastore: datastore, key: key)] = sample
-        }
+        samples.withLock { $0[Key(datastore: datastore, key: key), default: Sample()].take(vector, capacity) }
     }
 
     func forget(datastore: String) {

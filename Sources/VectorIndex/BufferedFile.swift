@@ -19,8 +19,40 @@ final class BufferedFile {
         count = headerSize
     }
 
+    /// Opens a file that is there, to go on behind its first `count` bytes; what is behind them goes.
+    init(path: String, goingOnAt count: Int) throws {
+        // One that became part of a version, which was not published then, may be read-only.
+        _ = chmod(path, 0o644)
+        descriptor = open(path, O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        guard lseek(descriptor, 0, SEEK_END) >= off_t(count) else {
+            close(descriptor)
+            throw POSIXError(.EIO)
+        }
+        guard ftruncate(descriptor, off_t(count)) == 0, lseek(descriptor, 0, SEEK_END) == off_t(count) else {
+            let code = errno
+            close(descriptor)
+            throw POSIXError(POSIXErrorCode(rawValue: code) ?? .EIO)
+        }
+        self.count = count
+    }
+
     deinit {
         close(descriptor)
+    }
+
+    /// Reads bytes that were written before the file was opened.
+    ///
+    /// - Throws: `POSIXError` when they are not there.
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws {
+        var filled = 0
+        while filled < buffer.count {
+            let count = pread(
+                descriptor, buffer.baseAddress.map { $0 + filled }, buffer.count - filled, off_t(offset + filled))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw POSIXError(count == 0 ? .EIO : POSIXErrorCode(rawValue: errno) ?? .EIO) }
+            filled += count
+        }
     }
 
     func append(_ bytes: UnsafeRawBufferPointer) throws {

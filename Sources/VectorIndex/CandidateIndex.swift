@@ -18,7 +18,9 @@ package enum CandidateIndex: Sendable {
         case .ivfSQ4: self = .lists(try CodeLists(path: path))
         case .hnsw where GraphIndex.isFile(path): self = .graph(try GraphIndex(path: path))
         case .hnsw: self = try Self(graph: VectorIndex(contentsOf: path))
-        case .exact, .auto, .ivfFlat, .ivfSQ8, .ivfPQ: self = .faiss(try VectorIndex(contentsOf: path))
+        case .ivfFlat, .ivfSQ8, .ivfPQ: self = .faiss(try VectorIndex(contentsOf: path))
+        case .exact, .auto:
+            throw DatastoreError(.versionDamaged, "the plan \(method.rawValue) has no index to open")
         }
     }
 

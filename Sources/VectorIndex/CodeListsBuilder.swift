@@ -4,7 +4,7 @@ package import DatastoreCore
 /// Learns the lists of a vector file and writes them; `CodeLists` has the format.
 ///
 /// Spherical k-means (Lloyd's algorithm on vectors of length 1) over a sample that is spread evenly over all rows. The
-/// nearest centroid of a vector is found by the centroids' compact codes, certainly. Everything is decided by the vectors and
+/// nearest centroid of a vector is taken by the centroids' compact codes. Everything is decided by the vectors and
 /// the number of lists. Blocking, on the caller's thread.
 package struct CodeListsBuilder {
     private let vectors: VectorFile
@@ -86,12 +86,12 @@ package struct CodeListsBuilder {
         for list in 0..<lists where counts[list] == 0 {
             guard let largest = counts.indices.max(by: { counts[$0] < counts[$1] }), counts[largest] > 1 else { return }
             let members = assigned.indices.filter { Int(assigned[$0]) == largest }
-            // Others go to other empty lists.
             guard !members.isEmpty else { return }
             let vector = vectors.vector(row: Int(sample[members[list % members.count]]))
             for (place, value) in vector.enumerated() { sums[list * vectors.dim + place] = Double(value) }
             counts[largest] /= 2
-            counts[list] = max(1, counts[largest])
+            // Not to be taken from again: its members are not known.
+            counts[list] = 1
         }
     }
 

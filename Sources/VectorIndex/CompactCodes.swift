@@ -57,10 +57,15 @@ package final class CompactCodes: Sendable {
         }
     }
 
+    /// Has the codes mapped that are in the file cache: the first search finds them so.
+    package func warm() { file.populate(0..<file.bytes.count) }
+
     /// Rows of a block.
     package static let rowsOfBlock = 16
     /// Bytes of a block.
     package static func blockSize(dim: Int) -> Int { cfaiss_codes_block_bytes(Int32(clamping: dim)) }
+    /// Bytes of a row in a file, about.
+    package static func rowSize(dim: Int) -> Int { blockSize(dim: dim) / rowsOfBlock + MemoryLayout<Float>.size }
     static func blockCount(_ count: Int) -> Int { (count + rowsOfBlock - 1) / rowsOfBlock }
     static func blocksOffset(dim: Int) -> Int { (FileHeader.size + dim * 8 + 63) / 64 * 64 }
 

@@ -5,8 +5,8 @@ package import DatastoreCore
 package enum CompactCodesWriter {
     /// Rows that say what is usual: how far each number spreads, and around what.
     private static let sample: Int64 = 8192
-    /// Rows between two calls of `progress`.
-    private static let chunk = 16_384
+    /// Bytes of codes that are made between two calls of `progress`.
+    private static let chunkBytes = 4 << 20
 
     /// Reads all vectors twice at most, writes and syncs. Blocks.
     ///
@@ -18,7 +18,7 @@ package enum CompactCodesWriter {
         let isCosine: Int32 = metric == .cosine ? 1 : 0
         var mean = [Float](repeating: 0, count: dim)
         var spread = [Float](repeating: 0, count: dim)
-        try vectors.withMatrix { matrix throws(FaissError) in
+        try vectors.withSample(Int(sample)) { matrix throws(FaissError) in
             try FaissError.check { cfaiss_codes_learn(matrix, isCosine, sample, &mean, &spread, $0) }
         }
         let file = try BufferedFile(path: path, headerSize: FileHeader.size)
@@ -26,6 +26,7 @@ package enum CompactCodesWriter {
         try file.append(spread)
         try file.align(to: 64)
         let blockSize = CompactCodes.blockSize(dim: dim)
+        let chunk = max(1, chunkBytes / blockSize) * CompactCodes.rowsOfBlock
         var scales = [Float](repeating: 0, count: metric == .cosine ? vectors.count : 0)
         let blocks = UnsafeMutableRawBufferPointer.allocate(
             byteCount: chunk / CompactCodes.rowsOfBlock * blockSize, alignment: 64)
@@ -43,6 +44,7 @@ package enum CompactCodesWriter {
                     }
                 }
             }
+            vectors.release(rows: first..<first + count)
             try file.append(
                 UnsafeRawBufferPointer(rebasing: blocks[..<(CompactCodes.blockCount(count) * blockSize)]))
         }

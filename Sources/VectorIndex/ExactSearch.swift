@@ -13,13 +13,15 @@ struct ExactSearch: Sendable {
     private let vectors: VectorFile
     private let metric: Metric
     private let codes: CompactCodes?
+    /// Fewer rows are scanned as they are: they are in a cache, and their codes would only add to the work.
+    private let leastCodedRows: Int
     /// For cosine 1/norm of each row, where no codes have them.
     private let ownScales: [Float]
 
     /// Blocks while the norms of all vectors are computed, where no codes have them.
     ///
     /// - Throws: `version_damaged` when the codes are not of these vectors.
-    init(_ vectors: VectorFile, metric: Metric, codes: CompactCodes?) throws {
+    init(_ vectors: VectorFile, metric: Metric, codes: CompactCodes?, leastCodedRows: Int) throws {
         if let codes, codes.count != vectors.count || codes.dim != vectors.dim || codes.metric != metric {
             throw DatastoreError(
                 .versionDamaged,
@@ -29,8 +31,12 @@ struct ExactSearch: Sendable {
         self.vectors = vectors
         self.metric = metric
         self.codes = codes
+        self.leastCodedRows = leastCodedRows
         ownScales = metric == .cosine && codes == nil ? vectors.scales() : []
     }
+
+    /// Has mapped what every search reads.
+    func warm() { codes?.warm() }
 
     /// The nearest rows of each query, best first, ties by row.
     ///
@@ -40,7 +46,7 @@ struct ExactSearch: Sendable {
     func nearest(_ queries: [KeyQuery], _ wanted: Int, among rows: RowSet?) throws(FaissError) -> [[KeyIndex.Hit]] {
         try hits(queries, wanted, rows) {
             (matrix, queries, words, found, scores, counts) throws(FaissError) in
-            guard var codes = codes?.kernel else {
+            guard vectors.count >= leastCodedRows, var codes = codes?.kernel else {
                 return try FaissError.check {
                     cfaiss_matrix_nearest(
                         matrix, queries, Int64(queries.count), words, Int64(wanted), &found, &scores, &counts, $0)
@@ -144,14 +150,36 @@ struct ExactSearch: Sendable {
     /// - Parameter checkpoint: called now and then; throws to stop.
     /// - Throws: `version_damaged` with the first row whose code is not.
     func checkCodes(checkpoint: () throws -> Void) throws {
-        guard var codes = codes?.kernel else { return }
-        for first in stride(from: 0, to: vectors.count, by: Self.checkedAtOnce) {
+        guard let codes else { return }
+        try check(codes.kernel, nil, 0..<vectors.count, checkpoint)
+    }
+
+    /// The same for the codes of lists.
+    func check(_ lists: CodeLists, checkpoint: () throws -> Void) throws {
+        let kernel = lists.kernel
+        for list in 0..<lists.lists {
+            let places = Int(kernel.first_blocks[list]) * CompactCodes.rowsOfBlock
+            let end = Int(kernel.first_blocks[list + 1]) * CompactCodes.rowsOfBlock
+            let codes = cfaiss_codes(
+                mean: kernel.centroids + list * lists.dim, spread: kernel.spread, blocks: kernel.blocks)
+            try check(codes, kernel.rows, places..<end, checkpoint)
+        }
+    }
+
+    private func check(
+        _ codes: cfaiss_codes, _ rows: UnsafePointer<Int32>?, _ places: Range<Int>, _ checkpoint: () throws -> Void
+    ) throws {
+        var codes = codes
+        for first in stride(from: places.lowerBound, to: places.upperBound, by: Self.checkedAtOnce) {
             try checkpoint()
             var wrong: Int64 = -1
             try withScales { scales throws(FaissError) in
                 try vectors.withMatrix(scales: scales) { matrix throws(FaissError) in
-                    let count = min(Self.checkedAtOnce, vectors.count - first)
-                    try FaissError.check { cfaiss_codes_check(matrix, &codes, Int64(first), Int64(count), &wrong, $0) }
+                    let count = min(Self.checkedAtOnce, places.upperBound - first)
+                    try FaissError.check {
+                        cfaiss_codes_check(
+                            matrix, &codes, vectors.largestNorm, rows, Int64(first), Int64(count), &wrong, $0)
+                    }
                 }
             }
             guard wrong < 0 else {

@@ -19,11 +19,13 @@ package final class KeyIndex: Sendable {
 
     /// Blocks while the norms of all vectors are computed, where the metric is cosine and there are no codes.
     ///
-    /// - Parameter codes: nil for versions of older releases, which have none.
+    /// - Parameters:
+    ///   - codes: nil for versions of older releases, which have none.
+    ///   - leastCodedRows: rows that a search by codes pays for.
     /// - Throws: `version_damaged` when codes, index and vectors are not of the same rows.
     package init(
         vectors: VectorFile, metric: Metric, codes: CompactCodes? = nil, plan: IndexPlan = .exact,
-        index: CandidateIndex? = nil
+        index: CandidateIndex? = nil, leastCodedRows: Int = 4096
     ) throws {
         if let index, index.count != vectors.count || index.dim != vectors.dim {
             throw DatastoreError(
@@ -32,14 +34,21 @@ package final class KeyIndex: Sendable {
                     + "the original vectors are \(vectors.count) of \(vectors.dim)"
             )
         }
+        if case .lists(let lists) = index, lists.metric != metric {
+            throw DatastoreError(
+                .versionDamaged, "the lists are for \(lists.metric.rawValue), the key is for \(metric.rawValue)")
+        }
         self.index = index
         self.plan = plan
         self.vectors = vectors
         self.metric = metric
-        exact = try ExactSearch(vectors, metric: metric, codes: codes)
+        exact = try ExactSearch(vectors, metric: metric, codes: codes, leastCodedRows: leastCodedRows)
     }
 
     package var count: Int { vectors.count }
+
+    /// Has mapped what every exact search reads, as far as it is in the file cache; blocks meanwhile.
+    package func warm() { exact.warm() }
 
     /// Whether searches look at all rows, unless they ask for less.
     package var isExact: Bool { index == nil }
@@ -152,6 +161,7 @@ package final class KeyIndex: Sendable {
     /// - Throws: `version_damaged` with the first row whose code is not.
     package func checkCodes(checkpoint: () throws -> Void = {}) throws {
         try exact.checkCodes(checkpoint: checkpoint)
+        if case .lists(let lists) = index { try exact.check(lists, checkpoint: checkpoint) }
     }
 
     /// The exact score of one row.

@@ -29,7 +29,7 @@ package final class VectorFile: Sendable {
 
     static let magic: [UInt8] = Array("CAPSTANV".utf8)
     static let format: UInt32 = 1
-    static let headerSize = 64
+    package static let headerSize = 64
 
     private let file: MappedFile
     package let element: Element
@@ -40,8 +40,9 @@ package final class VectorFile: Sendable {
 
     /// Maps and checks the file: magic, format, sizes, and that ids ascend.
     ///
+    /// - Parameter isChecked: whether the ids of this very file were looked at before.
     /// - Throws: `newer_format` for a file of a newer release, `version_damaged` when anything else does not fit.
-    package init(path: String) throws {
+    package init(path: String, isChecked: Bool = false) throws {
         let name = (path as NSString).lastPathComponent
         func damaged(_ what: String) -> DatastoreError { DatastoreError(.versionDamaged, "\(name): \(what)") }
         file = try MappedFile(path: path)
@@ -75,10 +76,17 @@ package final class VectorFile: Sendable {
         self.idsOffset = idsOffset
         largestNorm = Double(bitPattern: number(40, UInt64.self))
         guard largestNorm.isFinite, largestNorm >= 0 else { throw damaged("the largest norm is \(largestNorm)") }
+        if isChecked { return }
         let ids = self.ids
         for row in ids.indices.dropFirst() where ids[row] <= ids[row - 1] {
             throw damaged("the ids do not ascend at row \(row)")
         }
+    }
+
+    /// Lets go of the memory that rows which were read take in this process, for who reads all of them once.
+    package func release(rows: Range<Int>) {
+        let size = dim * element.size
+        file.release(Self.headerSize + rows.lowerBound * size..<Self.headerSize + rows.upperBound * size)
     }
 
     /// Where the ids are when the vectors take `components` bytes.
@@ -161,6 +169,31 @@ package final class VectorFile: Sendable {
         var matrix = cfaiss_matrix(
             vectors: address(ofRow: 0), is_half: element == .f16 ? 1 : 0, dim: Int32(dim), count: Int64(count),
             scales: scales)
+        return try body(&matrix)
+    }
+
+    /// Gives at most `wanted` rows, spread evenly over the file, as a matrix of their own: so little of the file is mapped at
+    /// a time.
+    func withSample<Value, Failure: Error>(
+        _ wanted: Int, _ body: (UnsafePointer<cfaiss_matrix>) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        let size = dim * element.size
+        let rows = min(count, max(1, wanted))
+        let sample = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, rows * size), alignment: 64)
+        defer { sample.deallocate() }
+        var kept = 0
+        for index in 0..<rows {
+            let row = index * count / rows
+            if let from = address(ofRow: row), let to = sample.baseAddress {
+                memcpy(to + index * size, from, size)
+            }
+            guard index % 256 == 255 || index == rows - 1 else { continue }
+            release(rows: kept..<row + 1)
+            kept = row + 1
+        }
+        var matrix = cfaiss_matrix(
+            vectors: UnsafeRawPointer(sample.baseAddress), is_half: element == .f16 ? 1 : 0, dim: Int32(dim),
+            count: Int64(rows), scales: nil)
         return try body(&matrix)
     }
 

@@ -349,7 +349,29 @@ struct BundleTests {
             try bundle.editManifest { manifest in
                 guard case .array(var keys) = manifest["keys"], case .object(var key) = keys[0] else { return }
                 key["index"] = .string("text.faiss")
+                key["plan"] = .object(["method": .string("ivf_flat")])
+                keys[0] = .object(key)
+                manifest["keys"] = .array(keys)
+            }
+        },
+        Trick("a graph in a file of FAISS", .indexFilesDisabled) { bundle in
+            bundle.members.append(.init("text.graph", Array("IHNf".utf8)))
+            try bundle.listFilesAnew()
+            try bundle.editManifest { manifest in
+                guard case .array(var keys) = manifest["keys"], case .object(var key) = keys[0] else { return }
+                key["index"] = .string("text.graph")
                 key["plan"] = .object(["method": .string("hnsw")])
+                keys[0] = .object(key)
+                manifest["keys"] = .array(keys)
+            }
+        },
+        Trick("a FAISS index of no plan", .bundleInvalidManifest) { bundle in
+            bundle.members.append(.init("text.faiss", Array("IwFl".utf8)))
+            try bundle.listFilesAnew()
+            try bundle.editManifest { manifest in
+                guard case .array(var keys) = manifest["keys"], case .object(var key) = keys[0] else { return }
+                key["index"] = .string("text.faiss")
+                key["plan"] = .object(["method": .string("auto")])
                 keys[0] = .object(key)
                 manifest["keys"] = .array(keys)
             }

@@ -47,6 +47,18 @@ struct NumpyReaderTests {
         }
     }
 
+    @Test func everyHalfIsReadAsTheNumberThatItIs() throws {
+        let all = (0...UInt16.max).map { Float16(bitPattern: $0) }
+        // What is no number cannot be compared; the reader gives its bits on.
+        let rows = stride(from: 0, to: all.count, by: 37).map { first in
+            (0..<37).map { Float(all[(first + $0) % all.count]) }
+        }
+        let read = try self.rows(of: try open(NumpyFixture(rows: rows, dim: 37, type: .f16)))
+        #expect(
+            read.map { $0.map { $0.isNaN ? 0x7FC0_0000 : $0.bitPattern } }
+                == rows.map { $0.map { $0.isNaN ? 0x7FC0_0000 : $0.bitPattern } })
+    }
+
     @Test(arguments: ["'<f4'", "'|f4'", "'=f4'", "'f4'", "\"<f4\""])
     func nativeFormsOfATypeAreRead(descr: String) throws {
         var fixture = NumpyFixture(rows: Self.rows, dim: 3)

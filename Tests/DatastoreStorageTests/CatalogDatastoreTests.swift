@@ -204,7 +204,11 @@ struct CatalogDatastoreTests {
         let after = try DatabaseQueue(path: url.path)
         try after.read { database in
             let applied = try String.fetchAll(database, sql: "SELECT identifier FROM grdb_migrations ORDER BY 1")
-            #expect(applied == ["0001_initial", "0002_jobs", "0003_keys", "0004_plans", "0005_history", "0099_later"])
+            #expect(
+                applied == [
+                    "0001_initial", "0002_jobs", "0003_keys", "0004_plans", "0005_history", "0006_checked",
+                    "0099_later",
+                ])
             #expect(try String.fetchAll(database, sql: "SELECT name FROM datastores") == ["d"])
         }
         try after.close()

@@ -38,6 +38,47 @@ struct PendingChangesTests {
         return found
     }
 
+    @Test func aFirstImportIsOneRunUntilSomethingElseComesBesideIt() throws {
+        try pending.begin(job: "one")
+        for part in 0..<3 {
+            try pending.stage(
+                (0..<4).map { change("\(part) \($0)", vector: [Float(part), Float($0)], isHalf: true) }, job: "one")
+        }
+        #expect(try pending.run(through: .max) == nil)
+        try pending.commit(job: "one")
+        let run = try #require(try pending.run(through: pending.lastSequence()))
+        #expect(run.ids == 1...12)
+        #expect(run.dim == 2)
+        #expect(run.isHalfPrecision)
+        #expect(run.offset == 64)
+        #expect(try pending.run(through: 5)?.ids == 1...5)
+        // A backup has the file: it is not written to.
+        let file = folder.url.appending(path: "pending/one.vectors")
+        #expect(try pending.link(run, to: folder.file("first")))
+        #expect(try pending.link(run, to: folder.file("second")) == false)
+        try FileManager.default.removeItem(at: folder.file("first"))
+        #expect(try pending.link(run, to: folder.file("second")))
+        #expect(try Data(contentsOf: folder.file("second")) == Data(contentsOf: file))
+
+        try put([change("beside")], job: "two")
+        #expect(try pending.run(through: pending.lastSequence()) == nil)
+        try pending.discard(job: "two", evenCommitted: true)
+        #expect(try pending.run(through: pending.lastSequence())?.ids == 1...12)
+        try pending.delete([.deletion(of: 3, externalID: nil)], job: "three")
+        #expect(try pending.run(through: pending.lastSequence()) == nil)
+    }
+
+    @Test func changesOfOtherVectorsOrOrderAreNoRun() throws {
+        try put([change("a", isHalf: true), change("b", isHalf: false)], job: "mixed")
+        #expect(try pending.run(through: .max) == nil)
+        try pending.discard(job: "mixed", evenCommitted: true)
+        try put([change("a", id: 9), change("b", id: 8)], job: "backwards")
+        #expect(try pending.run(through: .max) == nil)
+        try pending.discard(job: "backwards", evenCommitted: true)
+        try put([change("a", id: 8), change("b", id: 10)], job: "gap")
+        #expect(try pending.run(through: .max) == nil)
+    }
+
     @Test func whatIsNotCommittedDoesNotCount() throws {
         try pending.begin(job: "one")
         try pending.stage([change("a", externalID: "x"), change("b")], job: "one")

@@ -12,7 +12,7 @@ struct VersionFolderTests {
     private static func manifest(_ folder: URL) throws -> Manifest {
         var key = Manifest.Key(
             spec: KeySpec(name: "text", dim: 4, metric: .cosine, encoder: Encoder(model: "m/ü", revision: "1")))
-        key.setIndex(IndexPlan(.hnsw, links: 16), reason: nil, recall: nil)
+        key.setIndex(IndexPlan(.ivfFlat, lists: 16), reason: nil, recall: nil)
         var manifest = Manifest(
             id: id, kind: .captions, entries: 3, keys: [key], files: [],
             lineage: Manifest.Lineage(

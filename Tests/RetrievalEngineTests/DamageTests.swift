@@ -92,6 +92,31 @@ struct DamageTests {
         }
     }
 
+    @Test func aByteThatIsLostWithoutATraceIsFoundAfterTheStart() async throws {
+        let harness = try EngineHarness()
+        let id = VersionID(datastore: "d", number: 1)
+        try await harness.run { engine in
+            try await engine.create("d")
+            try await engine.importRows(Array(Self.rows[0..<10]), into: "d")
+            try await engine.bind("street", "d")
+        }
+        let folder = harness.directory.version(id)
+        try Damage.aByteIsFlipped.inflict(on: folder.appending(path: "text.vectors"))
+        // As if the file were what it was: a disk loses bytes and keeps the times.
+        do {
+            let catalog = try Catalog(harness.directory.catalog)
+            let manifest = try Manifest.read(Data(contentsOf: folder.appending(path: Manifest.fileName)))
+            try catalog.setChecked(id, VersionFolder(written: folder, manifest: manifest).stamps)
+            try catalog.close()
+        }
+        try await harness.run { engine in
+            while (try? await engine.ask("street", Self.query)) != nil { try await Task.sleep(for: .milliseconds(2)) }
+            #expect(try await engine.status().damagedVersions == ["d@1"])
+            let error = await expectError(.versionDamaged) { try await engine.ask("street", Self.query) }
+            #expect(error?.detail.contains("text.vectors") == true)
+        }
+    }
+
     @Test func aVersionThatGotItsFileBackIsServedAgain() async throws {
         let harness = try EngineHarness()
         try await harness.run { engine in

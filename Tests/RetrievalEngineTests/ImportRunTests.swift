@@ -38,6 +38,50 @@ struct ImportRunTests {
         }
     }
 
+    @Test(arguments: [Metric.cosine, .innerProduct])
+    func aVersionThatTakesTheFileOverHasTheBytesOfOneThatIsCopied(metric: Metric) async throws {
+        let harness = try EngineHarness()
+        let rows = TestRow.several(3000, dim: 24, seed: 8)
+        try await harness.run { engine in
+            for name in ["taken", "copied"] { try await engine.create(name, dim: 24, metric: metric) }
+            try await engine.importRows(rows, into: "taken")
+            try await engine.importRows(rows, into: "copied", build: false)
+            // Another name of the file, as a backup gives it one.
+            let folder = harness.directory.datastore("copied").appending(path: "pending")
+            let name = try #require(try FileManager.default.contentsOfDirectory(atPath: folder.path).first)
+            try FileManager.default.linkItem(at: folder.appending(path: name), to: harness.file("backup"))
+            let before = try Data(contentsOf: harness.file("backup"))
+            try await engine.build("copied")
+            #expect(try Data(contentsOf: harness.file("backup")) == before)
+            for file in ["text.vectors", "text.codes"] {
+                func bytes(_ name: String) throws -> Data {
+                    let id = VersionID(datastore: name, number: 1)
+                    return try Data(contentsOf: harness.directory.version(id).appending(path: file))
+                }
+                #expect(try bytes("taken") == bytes("copied"), "\(file)")
+            }
+            for name in ["taken", "copied"] {
+                try await engine.bind(name, name)
+                let pending = harness.directory.datastore(name).appending(path: "pending").path
+                while try !FileManager.default.contentsOfDirectory(atPath: pending).isEmpty {
+                    try await Task.sleep(for: .milliseconds(2))
+                }
+            }
+            for row in rows.prefix(20) {
+                let taken = try await engine.ask("taken", row.vector)
+                let copied = try await engine.ask("copied", row.vector)
+                #expect(taken.results.map(\.text) == copied.results.map(\.text))
+                if metric == .cosine { #expect(taken.results.first?.text == row.text) }
+            }
+        }
+        // It is the same after a start, and what comes on top of it.
+        try await harness.run { engine in
+            #expect(try await engine.status().recovery == [])
+            try await engine.importRows([TestRow("one more", rows[0].vector, id: "one more")], into: "taken")
+            #expect(try await engine.datastore("taken").entries == 3001)
+        }
+    }
+
     @Test func captionsWithoutVectorsAreEncodedAndFoundByText() async throws {
         let harness = try EngineHarness()
         try await HashingEncoder.with { encoder in

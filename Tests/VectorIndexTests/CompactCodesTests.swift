@@ -30,7 +30,7 @@ struct CompactCodesTests {
         }
 
         func key(_ metric: Metric) throws -> KeyIndex {
-            try KeyIndex(vectors: vectors, metric: metric, codes: codes)
+            try KeyIndex(vectors: vectors, metric: metric, codes: codes, leastCodedRows: 1)
         }
     }
 

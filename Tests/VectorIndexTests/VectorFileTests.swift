@@ -20,6 +20,33 @@ struct VectorFileTests {
         Vectors(values: vectors.values.map { Float(Float16($0)) }, dim: vectors.dim)
     }
 
+    @Test(arguments: [(1, 3), (7, 16), (1500, 200)], [VectorFile.Element.f32, .f16])
+    func aFileThatHasItsVectorsIsCompletedToTheBytesOfOneThatIsWritten(
+        shape: (count: Int, dim: Int), element: VectorFile.Element
+    ) throws {
+        let folder = try TemporaryDirectory()
+        var vectors = Vectors(clustered: shape.count, dim: shape.dim, seed: 2)
+        if element == .f16 { vectors = Self.halves(vectors) }
+        let ids = Int64(5)...Int64(4 + shape.count)
+        try Self.write(vectors, ids: Array(ids), as: element, to: folder.file("written"))
+        // Room for the header, the vectors, and what a batch that did not count has left.
+        var bytes = Data(repeating: 0xEE, count: VectorFile.headerSize)
+        switch element {
+        case .f32: vectors.values.withUnsafeBytes { bytes += $0 }
+        case .f16: VectorMath.halves(vectors.values).withUnsafeBytes { bytes += $0 }
+        }
+        try (bytes + Data(repeating: 0xEE, count: 1000)).write(to: folder.file("completed"))
+        try VectorFileWriter(
+            completing: folder.file("completed").path, dim: shape.dim, element: element, ids: ids
+        ).finish()
+        #expect(try Data(contentsOf: folder.file("completed")) == Data(contentsOf: folder.file("written")))
+        // One that is too short is none.
+        try bytes.dropLast().write(to: folder.file("cut"))
+        #expect(throws: (any Error).self) {
+            try VectorFileWriter(completing: folder.file("cut").path, dim: shape.dim, element: element, ids: ids)
+        }
+    }
+
     // Counts and dims around the alignment of 64 bytes, and one beyond the writer's buffer of 1 MiB.
     @Test(
         arguments: [(0, 3), (1, 1), (1, 16), (2, 8), (3, 5), (7, 384), (100, 33), (1500, 200)],

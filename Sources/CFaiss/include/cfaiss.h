@@ -137,9 +137,13 @@ typedef struct {
 
 /// Whether codes that came from elsewhere are of these vectors: what a code says that it leaves out, it does not leave out
 /// more, and the scales of `matrix` (cosine) are those of its vectors.
-/// - row: the first row of which that is not so, else -1; rows `first` to `first + count - 1` are looked at.
-cfaiss_status cfaiss_codes_check(const cfaiss_matrix *matrix, const cfaiss_codes *codes, int64_t first, int64_t count,
-                                 int64_t *row, cfaiss_message message);
+/// - largest_norm: what no row's length is above.
+/// - rows: the row at each place of the blocks, -1 for none; NULL where place and row are one.
+/// - first, count: the places that are looked at.
+/// - row: the first row of which that is not so, else -1.
+cfaiss_status cfaiss_codes_check(const cfaiss_matrix *matrix, const cfaiss_codes *codes, double largest_norm,
+                                 const int32_t *rows, int64_t first, int64_t count, int64_t *row,
+                                 cfaiss_message message);
 
 /// The same as `cfaiss_matrix_nearest` finds. Every row that by its code can belong to the answer is scored on its original
 /// vector.
@@ -276,6 +280,9 @@ void cfaiss_dot_f16(const float *query, const void *vector, int32_t dim, double 
 void cfaiss_normalise(float *vector, int32_t dim);
 void cfaiss_f16_to_f32(const void *halves, float *floats, int64_t count);
 void cfaiss_f32_to_f16(const float *floats, void *halves, int64_t count);
+
+/// The largest sum of squares of `count` rows of `dim` numbers each, end to end: 32-bit floats, or 16-bit ones.
+double cfaiss_largest_squares(const void *rows, int32_t is_half, int32_t dim, int64_t count);
 
 #ifdef __cplusplus
 }

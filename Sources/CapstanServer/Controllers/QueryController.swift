@@ -31,33 +31,54 @@ struct QueryController {
         let domain = try context.parameters.require("domain")
         if request.mediaType == "application/octet-stream" { return try await raw(request, domain) }
         _ = try QueryParameters(request, allowed: [])
-        let question = try await request.json(QueryRequest.self, upTo: bodyLimit)
-        if case .vectors = question.query, question.options.merge == nil {
-            return try .json(
-                try await engine.answers(vectors(question.query), of: domain, options: question.options))
+        let body = try await request.bytes(upTo: bodyLimit)
+        guard body.readableBytes <= Self.largestBodyOnLoop else {
+            return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+                try await answer(try question(body), of: domain)
+            }
         }
-        return try .json(try await engine.answer(question, of: domain))
+        return try await answer(try question(body), of: domain)
     }
 
-    private func vectors(_ input: QueryInput) throws -> QueryVectors {
-        guard case .vectors(let values, let count) = input else {
-            throw DatastoreError.field(.invalidValue, "query", "expected vectors")
+    /// Bytes of a JSON body that is read where the request is handled: its connection's event loop.
+    private static let largestBodyOnLoop = 64 << 10
+
+    private func question(_ body: ByteBuffer) throws -> QueryRequest {
+        let body = body.readableBytes == 0 ? ByteBuffer(string: "{}") : body
+        return try body.withUnsafeReadableBytes { try QueryRequest.read($0) }
+    }
+
+    private func answer(_ question: QueryRequest, of domain: String) async throws -> Response {
+        if case .vectors(let values, let count) = question.query, question.options.merge == nil {
+            return try await answers(
+                try QueryVectors(values: values, count: count, field: "query.vectors"), of: domain, question.options)
         }
-        return try QueryVectors(values: values, count: count, field: "query.vectors")
+        return try .answer(try await engine.answer(question, of: domain))
+    }
+
+    /// Many answers are encoded away from the event loop.
+    private func answers(
+        _ vectors: QueryVectors, of domain: String, _ options: QueryOptions
+    ) async throws -> Response {
+        try await withTaskExecutorPreference(globalConcurrentExecutor) {
+            try .answer(try await engine.answers(vectors, of: domain, options: options))
+        }
     }
 
     @Sendable func batch(_ request: Request, _ context: CapstanRequestContext) async throws -> Response {
-        let domain = try context.parameters.require("domain")
-        _ = try QueryParameters(request, allowed: [])
-        let questions = try await request.json(QueryBatchRequest.self, upTo: bodyLimit)
-        let requestID = context.id
-        return try .json(
-            try await engine.answers(questions.queries, of: domain) { Problem($0, requestID: requestID) })
+        try await withTaskExecutorPreference(globalConcurrentExecutor) {
+            let domain = try context.parameters.require("domain")
+            _ = try QueryParameters(request, allowed: [])
+            let questions = try await request.json(QueryBatchRequest.self, upTo: bodyLimit)
+            let requestID = context.id
+            return try .answer(
+                try await engine.answers(questions.queries, of: domain) { Problem($0, requestID: requestID) })
+        }
     }
 
     /// Little-endian floats as they lie in memory; options in the query string.
     private func raw(_ request: Request, _ domain: String) async throws -> Response {
-        let parameters = try QueryParameters(request, allowed: QueryOptions.parameters.union(["count"]))
+        let parameters = try QueryParameters(request, allowed: Self.rawParameters)
         let options = try QueryOptions(parameters)
         let count = try parameters.integer("count")
         let body = try await request.bytes(upTo: bodyLimit)
@@ -65,11 +86,13 @@ struct QueryController {
             try QueryVectors(littleEndian: $0, count: count ?? 1, field: "body")
         }
         if let merge = options.merge {
-            return try .json(try await engine.merged(vectors, merge, of: domain, options: options))
+            return try .answer(try await engine.merged(vectors, merge, of: domain, options: options))
         }
-        if count != nil { return try .json(try await engine.answers(vectors, of: domain, options: options)) }
-        return try .json(try await engine.answer(vectors, of: domain, options: options))
+        if count != nil { return try await answers(vectors, of: domain, options) }
+        return try .answer(try await engine.answer(vectors, of: domain, options: options))
     }
+
+    private static let rawParameters = QueryOptions.parameters.union(["count"])
 }
 
 extension QueryOptions {

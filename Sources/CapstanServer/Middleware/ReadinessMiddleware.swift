@@ -2,7 +2,7 @@ import DatastoreCore
 import Hummingbird
 import RetrievalEngine
 
-/// Answers `not_ready` while versions are opened, so that a domain is never taken for missing.
+/// Answers `not_ready` until it is known which domains there are, so that none is ever taken for missing.
 struct ReadinessMiddleware: RouterMiddleware {
     let engine: CapstanEngine
 
@@ -11,7 +11,7 @@ struct ReadinessMiddleware: RouterMiddleware {
         next: (Request, CapstanRequestContext) async throws -> Response
     ) async throws -> Response {
         let readiness = engine.readiness
-        guard readiness.status != .loading else {
+        guard readiness.status != .loading || engine.answersQuestions else {
             throw DatastoreError(.notReady, "still loading: \(readiness.detail)")
         }
         return try await next(request, context)

@@ -108,13 +108,13 @@ package enum VectorFault: Sendable, Equatable {
     /// whose components are all zero is zero.
     package static func find(in vector: ArraySlice<Float>, metric: Metric) -> VectorFault? {
         vector.withUnsafeBufferPointer { values in
-            var anyNonZero = false
-            for index in 0..<values.count {
-                let value = values[index]
-                if !value.isFinite { return .notFinite(position: index, value: value) }
-                if value != 0 { anyNonZero = true }
+            // Without a way out of the loop, many at a time: what is not finite has all bits of the exponent.
+            var largest: UInt32 = 0
+            for index in 0..<values.count { largest = max(largest, values[index].bitPattern & 0x7FFF_FFFF) }
+            if largest >= 0x7F80_0000, let position = values.firstIndex(where: { !$0.isFinite }) {
+                return .notFinite(position: position, value: values[position])
             }
-            return metric == .cosine && !anyNonZero ? .zero : nil
+            return metric == .cosine && largest == 0 ? .zero : nil
         }
     }
 

@@ -26,14 +26,50 @@ public enum WireJSON {
     }
 
     /// Python's `json` writes NaN and Infinity as they are, which is no JSON: where that is a weight, the error says so.
+    ///
+    /// They are read as strings that stand for them. JSON5 has them as numbers, but Foundation's reader of it ends the process
+    /// on some malformed texts.
     private static func notFiniteWeight<Value: Decodable>(_ type: Value.Type, in data: Data) -> DatastoreError? {
+        guard let quoted = quotingNotFinite(data) else { return nil }
         let decoder = JSONDecoder()
-        decoder.allowsJSON5 = true
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
         do {
-            _ = try decoder.decode(type, from: data)
+            _ = try decoder.decode(type, from: quoted)
             return nil
         } catch {
             return (error as? DatastoreError).flatMap { $0.code == .weightNotFinite ? $0 : nil }
         }
+    }
+
+    /// `data` with quotes around each `NaN`, `Infinity` and `-Infinity` outside of strings; nil when there is none.
+    private static func quotingNotFinite(_ data: Data) -> Data? {
+        let words = ["NaN", "-Infinity", "Infinity"].map { Array($0.utf8) }
+        let starts = words.map { $0[0] }
+        let bytes = [UInt8](data)
+        var quoted = Data(capacity: bytes.count + 16)
+        var isInString = false
+        var hasWord = false
+        var index = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            if isInString {
+                let length = byte == UInt8(ascii: "\\") ? min(2, bytes.count - index) : 1
+                isInString = byte != UInt8(ascii: "\"")
+                quoted.append(contentsOf: bytes[index..<index + length])
+                index += length
+            } else if starts.contains(byte), let word = words.first(where: { bytes[index...].starts(with: $0) }) {
+                hasWord = true
+                quoted.append(UInt8(ascii: "\""))
+                quoted.append(contentsOf: word)
+                quoted.append(UInt8(ascii: "\""))
+                index += word.count
+            } else {
+                isInString = byte == UInt8(ascii: "\"")
+                quoted.append(byte)
+                index += 1
+            }
+        }
+        return hasWord ? quoted : nil
     }
 }

@@ -52,8 +52,21 @@ struct ImportReading {
     /// Whether the outcome says what became of each row: for a few.
     var tellsEntries = false
 
-    /// Rows of a batch; fewer when each takes an encoder's time.
-    private var batchSize: Int { encoders.isEmpty ? 1000 : 256 }
+    /// Rows after which is seen whether a batch is full; fewer when each takes an encoder's time.
+    private var step: Int { encoders.isEmpty ? 1000 : 256 }
+
+    /// What a batch may hold, so that few of them are put on disk and little memory is taken.
+    private static let batchBytes = 12 << 20
+    private static let batchRows = 1 << 14
+    /// How long a batch may take: rows that are read should not wait for longer before they are durable.
+    private static let batchTime: Duration = .milliseconds(500)
+
+    /// Whether the rows that were read since a batch began are enough for it.
+    private func isFull(rows: Int, since start: ContinuousClock.Instant) -> Bool {
+        if !encoders.isEmpty || rows >= Self.batchRows { return true }
+        let rowBytes = keys.reduce(256) { $0 + ($1.kind == .dense ? $1.dim * 4 : 0) }
+        return rows * rowBytes >= Self.batchBytes || ContinuousClock.now - start >= Self.batchTime
+    }
 
     /// Reads everything and commits it; a dry run counts and keeps nothing.
     ///
@@ -92,22 +105,28 @@ struct ImportReading {
             tally: position.tally, vectors: position.isEncoded ? .encoder : vectors.isEmpty ? .rows : .file,
             textBytes: 0
         )
+        let writing = Writing()
+        defer { writing.wait() }
         var batch: [ImportRow] = []
         var refused: [RejectedRow] = []
+        var started = ContinuousClock.now
         while let record = try reader.next() {
             switch record {
             case .reject(let row): refused.append(row)
             case .row(let row): batch.append(row)
             }
-            if reader.rowsSeen % batchSize == 0 {
-                try stage(&batch, &refused, upTo: reader, rejected, &position, &outcome)
-                try checkpoint()
-                if let progress = pace.progress(rows: reader.rowsSeen, fraction: reader.fraction) {
-                    try onProgress(position.tally, progress)
-                }
+            guard reader.rowsSeen % step == 0 else { continue }
+            if isFull(rows: batch.count + refused.count, since: started) {
+                try stage(&batch, &refused, upTo: reader, rejected, writing, &position, &outcome)
+                started = .now
+            }
+            try checkpoint()
+            if let progress = pace.progress(rows: reader.rowsSeen, fraction: reader.fraction) {
+                try onProgress(position.tally, progress)
             }
         }
-        try stage(&batch, &refused, upTo: reader, rejected, &position, &outcome)
+        try stage(&batch, &refused, upTo: reader, rejected, writing, &position, &outcome)
+        _ = try writing.end()
         try rejected.finish()
         outcome.tally = position.tally
         try refuseWhatShouldNotCount(position.tally)
@@ -173,7 +192,7 @@ struct ImportReading {
     /// up at once.
     private func stage(
         _ rows: inout [ImportRow], _ refused: inout [RejectedRow], upTo reader: ImportReader, _ rejected: RejectFile,
-        _ position: inout ImportPosition, _ outcome: inout Outcome
+        _ writing: Writing, _ position: inout ImportPosition, _ outcome: inout Outcome
     ) throws {
         var next = position
         let areHalf = keys.indices.map { reader.vectorsAreHalfPrecision(key: $0) }
@@ -191,14 +210,34 @@ struct ImportReading {
         next.isEncoded = outcome.vectors == .encoder
         if !options.dryRun, next != position {
             try rejected.synchronize()
-            let ids = try pending.stage(changes, job: job, position: next)
+            // One at a time; the next rows are read meanwhile.
+            _ = try writing.end()
+            writing.begin { [pending, job, next] in try pending.stage(changes, job: job, position: next) }
             if tellsEntries {
-                outcome.tell(ids: ids, changes: changes, rows: numbers, refused: refused)
+                outcome.tell(ids: try writing.end(), changes: changes, rows: numbers, refused: refused)
             }
         }
         position = next
         rows.removeAll(keepingCapacity: true)
         refused.removeAll(keepingCapacity: true)
+    }
+
+    /// The batch that is being written.
+    private final class Writing {
+        private var work: SideWork<[Int64]>?
+
+        func begin(_ body: @escaping @Sendable () throws -> [Int64]) { work = SideWork(body) }
+
+        /// Waits until it is on disk.
+        ///
+        /// - Returns: the ids of its entries; none when nothing is being written.
+        func end() throws -> [Int64] {
+            defer { work = nil }
+            return try work?.value() ?? []
+        }
+
+        /// The same when something else has failed.
+        func wait() { _ = try? end() }
     }
 
     private func changes(

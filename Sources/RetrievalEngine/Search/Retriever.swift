@@ -199,12 +199,33 @@ package struct Retriever: Sendable {
 
     /// The answers to several vectors, in their order: versions are searched for all of them at once. Blocks.
     func answers(_ vectors: QueryVectors, _ range: Range<Int>, in scope: Scope) throws -> [QueryAnswer] {
-        let probes = range.map { Probe.dense(vectors[$0]) }
-        let first = try firstSearches(probes, count: pool, in: scope)
-        return try zip(probes, first).map { probe, first in
-            try finish(ranked(probe, count: pool, in: scope, isAnswer: true, first: first), probe)
+        var answers: [QueryAnswer] = []
+        try forEachSearched(vectors, range, count: pool, in: scope) { _, probe, first in
+            answers.append(try finish(ranked(probe, count: pool, in: scope, isAnswer: true, first: first), probe))
+        }
+        return answers
+    }
+
+    /// Gives vectors with what versions find first for each, in their order: searched together, but never so many that what
+    /// they find takes much memory.
+    private func forEachSearched(
+        _ vectors: QueryVectors, _ range: Range<Int>, count: Int, in scope: Scope,
+        _ body: (_ index: Int, Probe, [CandidateStream.First]) throws -> Void
+    ) throws {
+        let expected = targets.map { count + scope.excluded[$0.binding].count }.max() ?? count
+        let atOnce = max(1, min(Self.vectorsAtOnce, Self.candidatesAtOnce / max(1, expected)))
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: atOnce) {
+            let part = start..<min(start + atOnce, range.upperBound)
+            let probes = part.map { Probe.dense(vectors[$0]) }
+            let first = try firstSearches(probes, count: count, in: scope)
+            for (index, place) in zip(part, probes.indices) { try body(index, probes[place], first[place]) }
         }
     }
+
+    /// Vectors that versions are searched for at once.
+    static let vectorsAtOnce = 32
+    /// Candidates that these searches find, all together.
+    private static let candidatesAtOnce = 131_072
 
     /// What each target's version finds first for each of several vectors.
     private func firstSearches(
@@ -437,10 +458,8 @@ package struct Retriever: Sendable {
     {
         var reasons: Set<ShortfallReason> = []
         var hits: [(vector: Int, candidate: Candidate)] = []
-        let probes = (0..<vectors.count).map { Probe.dense(vectors[$0]) }
-        let first = try firstSearches(probes, count: merge.perVector, in: scope)
-        for (index, probe) in probes.enumerated() {
-            let found = try ranked(probe, count: merge.perVector, in: scope, isAnswer: false, first: first[index])
+        try forEachSearched(vectors, 0..<vectors.count, count: merge.perVector, in: scope) { index, probe, first in
+            let found = try ranked(probe, count: merge.perVector, in: scope, isAnswer: false, first: first)
             reasons.formUnion(found.reasons)
             for candidate in found.candidates {
                 if candidate.score >= minScore { hits.append((index, candidate)) } else { reasons.insert(.minScore) }

@@ -66,7 +66,8 @@ struct IndexBuild {
     private static func objection(_ recall: RecallReport, _ plan: IndexPlan) -> String? {
         let own = recall.curve.first { $0.efSearch == plan.efSearch && $0.nprobe == plan.nprobe }
         guard let own, own.milliseconds >= recall.exactMilliseconds else { return nil }
-        return "\(plan.method.rawValue) took \(own.milliseconds) ms, no less than the \(recall.exactMilliseconds) of exact"
+        return
+            "\(plan.method.rawValue) took \(own.milliseconds) ms, no less than the \(recall.exactMilliseconds) of exact"
     }
 
     private func make(_ plan: IndexPlan, _ reason: String?, _ rows: Rows) throws -> Made {

@@ -5,7 +5,7 @@ import VectorIndex
 /// Says what each way of searching takes, and chooses one.
 ///
 /// Exact searches are measured where there are vectors to measure with. The other figures are computed from the rows and
-/// dimensions, with constants that were measured with FAISS 1.7.3 as Debian builds it, on one thread.
+/// dimensions, with constants that were measured with FAISS 1.7.3 and our distances, on one thread.
 struct IndexPlanner {
     let rows: Int
     let dim: Int

@@ -34,6 +34,13 @@ final class KeyBuilder {
         }
     }
 
+    /// - Parameter vectors: the file of a dense key that has all its vectors.
+    init(_ spec: KeySpec, in folder: URL, vectors: VectorFileWriter) {
+        self.folder = folder
+        key = Manifest.Key(spec: spec)
+        files = .dense(vectors)
+    }
+
     /// Appends one vector. Ids must ascend.
     func append(id: Int64, _ vector: KeyVector) throws {
         switch (files, vector) {

@@ -17,13 +17,14 @@ package struct OpenKey: Sendable {
 
     /// Opens the files of a key and checks them against each other.
     ///
+    /// - Parameter isChecked: whether these very files were checked before.
     /// - Throws: `version_damaged`, `newer_format`, `FaissError`.
-    init(_ key: Manifest.Key, in folder: VersionFolder) throws {
+    init(_ key: Manifest.Key, in folder: VersionFolder, isChecked: Bool) throws {
         spec = key.spec
         let vectors = folder.path(key.vectors).path
         switch key.spec.kind {
         case .dense:
-            let file = try VectorFile(path: vectors)
+            let file = try VectorFile(path: vectors, isChecked: isChecked)
             guard file.dim == key.spec.dim else {
                 throw DatastoreError(
                     .versionDamaged, "\(key.vectors) holds vectors of \(file.dim), the manifest says \(key.spec.dim)")

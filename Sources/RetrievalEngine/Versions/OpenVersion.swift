@@ -14,7 +14,8 @@ package final class OpenVersion: Sendable {
     /// The rows that filters let through.
     let filters: VersionFilters
 
-    /// Blocks while the files are opened.
+    /// Blocks while the files are opened. Of a folder that was known only what opening itself takes is done: that these very
+    /// files belong together was seen before.
     ///
     /// - Throws: `version_damaged` when vectors, index and texts are not of the same entries, `index_failed` when FAISS
     ///   cannot read the index.
@@ -27,15 +28,15 @@ package final class OpenVersion: Sendable {
         do {
             keys = try folder.manifest.keys.map {
                 file = $0.index ?? $0.vectors
-                return try OpenKey($0, in: folder)
+                return try OpenKey($0, in: folder, isChecked: folder.wasKnown)
             }
-            for key in keys.dropFirst() where !key.ids.elementsEqual(keys[0].ids) {
+            for key in keys.dropFirst() where !folder.wasKnown && !key.ids.elementsEqual(keys[0].ids) {
                 throw DatastoreError(
                     .versionDamaged,
                     "the vectors of \(keys[0].spec.name) and \(key.spec.name) are not of the same entries")
             }
             entries = try EntryReader(folder.entries)
-            try entries.check(ids: keys[0].ids)
+            if !folder.wasKnown { try entries.check(ids: keys[0].ids) }
         } catch let error as DatastoreError {
             throw DatastoreError(error.code, "\(id): \(error.detail)")
         } catch let error as FaissError {
@@ -58,6 +59,11 @@ package final class OpenVersion: Sendable {
         case .dense(let index): index.vectors.row(ofID: id)
         case .sparse(let index): index.vectors.row(ofID: id)
         }
+    }
+
+    /// Has mapped what every search reads, so that the first does not do it page by page. Blocks for some milliseconds.
+    func warm() {
+        for key in keys { key.dense?.warm() }
     }
 
     package func key(_ name: String) -> OpenKey? { keys.first { $0.spec.name == name } }

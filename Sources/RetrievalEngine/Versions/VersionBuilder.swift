@@ -1,6 +1,7 @@
 import DatastoreCore
 import DatastoreStorage
 import Foundation
+import Synchronization
 import VectorIndex
 
 /// Makes the files of a new version from the one before and the pending changes.
@@ -28,12 +29,13 @@ struct VersionBuilder {
 
     /// Writes entries, vectors and indexes into `folder`.
     ///
-    /// - Returns: the manifest, without the checksums of the files, which `VersionPublisher` adds.
+    /// - Returns: the manifest, with or without the checksums of the files; `VersionPublisher` adds those.
     func build() throws -> Manifest {
         guard !datastore.keys.isEmpty else {
             throw DatastoreError(.internalError, "datastore \"\(datastore.name)\" has no key")
         }
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        if let manifest = try buildOfRun() { return manifest }
         let layouts = try pending.layouts(through: through)
         let keys = try datastore.keys.enumerated().map { position, spec in
             try KeyBuilder(
@@ -44,13 +46,60 @@ struct VersionBuilder {
         let counts = try walk { entry, vectors in try rows.append(entry, vectors) }
         try rows.finish()
         for key in keys { try key.finish(indexing) }
-        return Manifest(
-            id: id, kind: datastore.kind, entries: rows.written, keys: keys.map(\.key), files: [],
+        return manifest(keys, entries: rows.written, counts, lastID: max(rows.lastID, counts.lastID))
+    }
+
+    private func manifest(_ keys: [KeyBuilder], entries: Int, _ counts: Counts, lastID: Int64) -> Manifest {
+        Manifest(
+            id: id, kind: datastore.kind, entries: entries, keys: keys.map(\.key), files: [],
             lineage: Manifest.Lineage(
                 baseVersion: base?.id.number, jobID: jobID, pendingThrough: through,
-                lastEntryID: max(rows.lastID, counts.lastID), added: counts.added, replaced: counts.replaced,
+                lastEntryID: lastID, added: counts.added, replaced: counts.replaced,
                 removed: keeps == nil && counts.removed == 0 ? nil : counts.removed),
             tools: ["capstan": Release.version, "faiss": VectorIndex.faissVersion], createdAt: Date())
+    }
+
+    /// Makes the first version of a datastore when all that is pending is one run: the file of the vectors gets a second
+    /// name here and is completed, and the texts are copied from database to database meanwhile.
+    ///
+    /// - Returns: nil when it is not so, and nothing was done.
+    private func buildOfRun() throws -> Manifest? {
+        guard base == nil, keeps == nil, datastore.keys.count == 1, let spec = datastore.keys.first,
+            spec.kind == .dense,
+            let run = try pending.run(through: through), run.dim == spec.dim, run.offset == VectorFile.headerSize
+        else { return nil }
+        let vectors = folder.appending(path: Manifest.Key(spec: spec).vectors)
+        guard try pending.link(run, to: vectors) else { return nil }
+        let isStopped = Atomic<Bool>(false)
+        let texts = folder.appending(path: VersionFolder.entriesFile)
+        let copying = SideWork { [pending] in
+            let entries = try EntryWriter(texts)
+            try entries.append(run, of: pending) { _ in
+                if isStopped.load(ordering: .relaxed) { throw CancellationError() }
+            }
+            try entries.finish()
+            return try FileDigest.of(texts)
+        }
+        do {
+            try checkpoint(0)
+            let key = KeyBuilder(
+                spec, in: folder,
+                vectors: try VectorFileWriter(
+                    completing: vectors.path, dim: run.dim, element: run.isHalfPrecision ? .f16 : .f32, ids: run.ids))
+            try checkpoint(run.ids.count / 2)
+            try key.finish(indexing)
+            var counts = Counts()
+            counts.added = run.ids.count
+            var manifest = manifest([key], entries: run.ids.count, counts, lastID: run.ids.upperBound)
+            manifest.files = try key.key.files.map { try FileDigest.of(folder.appending(path: $0)) }
+            manifest.files.insert(try copying.value(), at: 0)
+            try checkpoint(run.ids.count)
+            return manifest
+        } catch {
+            isStopped.store(true, ordering: .relaxed)
+            _ = try? copying.value()
+            throw error
+        }
     }
 
     /// Whether the vectors of a key can all be kept as 16-bit floats.

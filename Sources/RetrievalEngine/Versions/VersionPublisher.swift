@@ -15,9 +15,9 @@ struct VersionPublisher {
     func place(_ staged: URL, manifest: Manifest, checkpoint: () throws -> Void) throws -> VersionRecord {
         var manifest = manifest
         let names = [VersionFolder.entriesFile] + manifest.keys.flatMap(\.files)
-        manifest.files = try names.map { name in
+        manifest.files = try names.map { [known = manifest.files] name in
             try checkpoint()
-            return try FileDigest.of(staged.appending(path: name))
+            return try known.first { $0.name == name } ?? FileDigest.of(staged.appending(path: name))
         }
         onStep(.staged)
         for name in names { try DurableFiles.sync(staged.appending(path: name)) }

@@ -8,8 +8,7 @@ struct Bench: AsyncParsableCommand {
         commandName: "bench", abstract: "Measures capstand on this machine.",
         subcommands: [
             BenchQuery.self, BenchImport.self, BenchSparse.self, BenchSearch.self, BenchAnswer.self, BenchBundle.self,
-            BenchPending.self,
-            BenchLiving.self,
+            BenchPending.self, BenchLiving.self, BenchSwitch.self,
         ])
 }
 

@@ -168,7 +168,7 @@ private struct Load {
     /// - Returns: milliseconds of all answers while `body` ran, sorted.
     func run(_ body: () async throws -> Void) async throws -> [Double] {
         let requests = try questions.requests(.raw, domain: "asked", k: 10, address: daemon.address)
-        let isOver = Flag()
+        let isOver = StopFlag()
         let (host, port) = (daemon.host, daemon.port)
         let asking = (0..<clients).map { client in
             Task.detached {
@@ -208,7 +208,8 @@ private struct Load {
     static func shown(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
 }
 
-private final class Flag: Sendable {
+/// Says once that something is over.
+final class StopFlag: Sendable {
     private let value = Atomic<Bool>(false)
 
     var isSet: Bool { value.load(ordering: .relaxed) }

@@ -2,24 +2,25 @@ import ArgumentParser
 import CaptionerClient
 import DatastoreCore
 import Foundation
+import RetrievalEngine
 import VectorIndex
 
-/// Where the time of a question goes: FAISS alone, the engine's search, and the whole way over HTTP, in one run.
+/// What the service adds to a search: the bare loop in this process and the whole way over HTTP, in one run.
 struct BenchQuery: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "query",
-        abstract: "Times questions to a capstand of its own, over HTTP, against FAISS alone in this process.",
+        abstract: "Times questions to a capstand of its own, over HTTP, against the bare search in this process.",
         discussion: """
-            It makes clustered vectors, imports them into a capstand that it starts beside itself on a free port, checks \
-            that answers are right, and takes the times of all cases in turns, so that noise hits all alike. It removes \
-            what it made. Nothing else should run on the machine meanwhile.
+            It imports each set into a capstand that it starts beside itself on a free port, opens a copy of the versions \
+            in this process, checks that both answer alike, and takes the times of all cases in turns, in short blocks, so \
+            that noise hits all alike. It removes what it made. Nothing else should run on the machine meanwhile.
             """)
 
-    @Option(help: "Rows of the datastore.")
-    var rows = 100_000
+    @Argument(help: "Sets: names below --sets, or shapes that are made, such as 50000x768.")
+    var datasets: [DatasetSource] = [.named("coco50k"), .named("lvis1203"), .made(rows: 20_000, dim: 768)]
 
-    @Option(help: "Components of each vector.")
-    var dim = 512
+    @Option(help: "The folder of named sets. (default: shared/data/sets beside the repository)")
+    var sets: String?
 
     @Option(name: [.customLong("k"), .customShort("k")], help: "Results per question.")
     var k = 10
@@ -27,13 +28,16 @@ struct BenchQuery: AsyncParsableCommand {
     @Option(help: "Where the random numbers start: the same seed makes the same vectors.")
     var seed: UInt64 = 1
 
-    @Option(help: "Seconds of each case, over all its rounds.")
-    var seconds = 5.0
+    @Option(help: "Seconds of each case, over all its blocks.")
+    var seconds = 3.0
+
+    @Option(help: "Blocks of each case.")
+    var rounds = 10
 
     @Option(help: "Clients at once, for example 1,8.")
     var clients = ClientCounts([1, 8])
 
-    @Option(help: "Threads that search, of the daemon and of FAISS alone. (default: one per core)")
+    @Option(help: "Threads that search, of the daemon and of the bare loop. (default: one per core)")
     var threads: Int?
 
     @Option(help: "A file to write the numbers to, as JSON.")
@@ -41,22 +45,19 @@ struct BenchQuery: AsyncParsableCommand {
 
     private var searchThreads: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }
 
-    private static let tinyRows = 100
-    private static let rounds = 5
     private static let checkedQuestions = 50
+    private static let sets = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "shared/data/sets")
 
     func validate() throws {
-        guard dim > 0, k > 0, seconds > 0, seconds <= 3600, searchThreads > 0 else {
-            throw ValidationError("--dim, --k, --seconds (at most 3600) and --threads must be above 0.")
-        }
-        guard k <= Self.tinyRows, rows >= k else {
-            throw ValidationError("--k must be at most \(Self.tinyRows), and --rows at least --k.")
+        guard k > 0, rounds > 0, seconds > 0, seconds <= 3600, searchThreads > 0 else {
+            throw ValidationError("--k, --rounds, --seconds (at most 3600) and --threads must be above 0.")
         }
     }
 
     func run() async throws {
         signal(SIGPIPE, SIG_IGN)
-        VectorIndex.useCallersThreadsOnly()
         let folder = FileManager.default.temporaryDirectory.resolvingSymlinksInPath()
             .appending(path: "bench-query-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -67,62 +68,74 @@ struct BenchQuery: AsyncParsableCommand {
             for signal in signals { signal.cancel() }
         }
 
-        progress("making \(rows) vectors of \(dim), and \(Self.tinyRows) of the tiny datastore")
-        let big = try Dataset(name: "bench", rows: rows, dim: dim, seed: seed, folder: folder)
-        let tiny = try Dataset(name: "tiny", rows: Self.tinyRows, dim: dim, seed: seed, folder: folder)
-        let questions = Questions(dim: dim, seed: seed)
-
-        progress("starting capstand")
+        progress("reading or making \(datasets.map(\.description).joined(separator: ", "))")
+        let from = sets.map { URL(filePath: $0) } ?? Self.sets
+        let datasets = try datasets.map { try Dataset($0, sets: from, seed: seed, folder: folder) }
+        let copy = folder.appending(path: "copy")
+        do {
+            progress("starting capstand")
+            let loader = try await BenchmarkDaemon(folder: folder, threads: searchThreads)
+            defer { loader.stop() }
+            for dataset in datasets { try await load(dataset, into: loader) }
+        }
+        try FileManager.default.copyItem(at: folder.appending(path: "data"), to: copy)
         let daemon = try await BenchmarkDaemon(folder: folder, threads: searchThreads)
         defer { daemon.stop() }
-        let report: Report
+        let bare = try await BareEngine(directory: copy, threads: searchThreads)
+        let report: QueryReport
         do {
-            report = try await measure(daemon, big: big, tiny: tiny, questions: questions)
+            report = try await measure(daemon, bare, datasets)
         } catch {
+            await bare.stop()
             progress("capstand \(daemon.isRunning ? "runs" : "has ended"); its log ends with:\n\(daemon.logEnd)")
             throw error
         }
+        await bare.stop()
         print(report.table)
         if let json { try report.json.write(to: URL(filePath: json)) }
         guard report.errors == 0 else { throw ExitCode.failure }
     }
 
     private func measure(
-        _ daemon: BenchmarkDaemon, big: Dataset, tiny: Dataset, questions: Questions
-    ) async throws -> Report {
-        let load = try await load(big, into: daemon)
-        _ = try await self.load(tiny, into: daemon)
-        let afterLoad = try daemon.statistics.memory()
-        for dataset in [big, tiny] { try await check(dataset, daemon, questions) }
-
-        var measurements = try cases(daemon, big: big, tiny: tiny, questions: questions).map(Measurement.init)
-        let slice = Duration.seconds(seconds / Double(Self.rounds))
-        for round in 0..<Self.rounds {
-            progress("round \(round + 1) of \(Self.rounds): \(measurements.count) cases of \(slice) each")
+        _ daemon: BenchmarkDaemon, _ bare: BareEngine, _ datasets: [Dataset]
+    ) async throws -> QueryReport {
+        var measurements: [Measurement] = []
+        for dataset in datasets {
+            try await check(dataset, daemon, bare)
+            measurements += try cases(dataset, daemon, bare).map(Measurement.init)
+        }
+        let livez = [Questions.get("/livez", address: daemon.address)]
+        measurements += clients.values.map { count in
+            Measurement(
+                BenchmarkCase(
+                    set: nil, way: .livez, concurrency: count,
+                    worker: Workers.http(livez, host: daemon.host, port: daemon.port)))
+        }
+        let block = Duration.seconds(seconds / Double(rounds))
+        for round in 0..<rounds {
+            progress("round \(round + 1) of \(rounds): \(measurements.count) cases of \(block) each")
             let order = round.isMultiple(of: 2) ? Array(measurements.indices) : measurements.indices.reversed()
             for index in order {
-                try await measurements[index].run(for: slice, round: round, daemon: daemon.statistics)
+                try await measurements[index].run(for: block, round: round, daemon: daemon.statistics)
             }
         }
-        return Report(
+        return QueryReport(
             settings: .init(
-                rows: rows, dim: dim, k: k, seed: seed, seconds: seconds, rounds: Self.rounds, threads: searchThreads),
-            load: load, memoryAfterLoad: afterLoad, memoryAfterRun: try daemon.statistics.memory(),
-            measurements: measurements)
+                k: k, seed: seed, seconds: seconds, rounds: rounds, threads: searchThreads,
+                sets: datasets.map { .init(name: $0.name, rows: $0.rows, dim: $0.dim) }),
+            memory: try daemon.statistics.memory(), measurements: measurements)
     }
 
     /// Imports by path, and binds a domain of the same name.
-    private func load(_ dataset: Dataset, into daemon: BenchmarkDaemon) async throws -> Report.Load {
+    private func load(_ dataset: Dataset, into daemon: BenchmarkDaemon) async throws {
         let client = daemon.client
         progress("importing \(dataset.rows) rows into \"\(dataset.name)\"")
         try await client.createDatastore(
             CreateDatastoreRequest(
                 name: dataset.name, kind: .captions,
-                keys: [KeySpec(name: "text", dim: dim, metric: Dataset.metric)]))
-        let start = ContinuousClock.now
+                keys: [KeySpec(name: "text", dim: dataset.dim, metric: Dataset.metric)]))
         let job = try await client.importFromServerPath(
-            ImportRequest(rowsPath: dataset.files.rowsFile.path, vectorsPath: dataset.files.vectorsFile.path),
-            into: dataset.name)
+            ImportRequest(rowsPath: dataset.rowsFile.path, vectorsPath: dataset.vectorsFile.path), into: dataset.name)
         let limit = Duration.seconds(120 + dataset.rows / 200)
         let done = try await withThrowingTaskGroup(of: JobInfo?.self) { group in
             group.addTask { try await client.waitForJob(job.id) }
@@ -133,42 +146,37 @@ struct BenchQuery: AsyncParsableCommand {
             defer { group.cancelAll() }
             return try await group.next() ?? nil
         }
-        let (whole, part) = (ContinuousClock.now - start).components
         guard let done else { throw BenchmarkError("the import did not end within \(limit)") }
-        guard done.state == .succeeded, done.counts.accepted == dataset.rows, let version = done.version else {
+        guard done.state == .succeeded, let version = done.version else {
             throw BenchmarkError("the import ended \(done.state), \(done.counts): \(done.error?.detail ?? "no reason")")
         }
         try await client.setDomain(
             dataset.name, to: SetDomainRequest(datastores: [DatastoreBinding(name: dataset.name, version: version)]))
-        let info = try await client.version(version, of: dataset.name)
-        let seconds = Double(whole) + Double(part) / 1e18
-        return Report.Load(
-            seconds: seconds, rowsPerSecond: Double(dataset.rows) / seconds, bytes: info.bytes,
-            files: Dictionary(uniqueKeysWithValues: (info.files ?? []).map { ($0.name, $0.bytes) }))
     }
 
-    /// Compares answers, in each encoding, with the engine's search in this process: no wrong thing is timed.
-    private func check(_ dataset: Dataset, _ daemon: BenchmarkDaemon, _ questions: Questions) async throws {
+    /// Compares answers, in each encoding, with the bare search in this process: no wrong thing is timed.
+    private func check(_ dataset: Dataset, _ daemon: BenchmarkDaemon, _ bare: BareEngine) async throws {
         progress("checking \(Self.checkedQuestions) answers of \"\(dataset.name)\" in each encoding")
         let (address, host, port, k) = (daemon.address, daemon.host, daemon.port, k)
+        let (version, key) = try bare.open(dataset.name)
         _ = try await onThreads(1) { _ in
             let connection = try LeanConnection(host: host, port: port)
             let requests = try Encoding.allCases.map {
-                ($0, try questions.requests($0, domain: dataset.name, k: k, address: address))
+                ($0, try dataset.questions.requests($0, domain: dataset.name, k: k, address: address))
             }
             for question in 0..<Self.checkedQuestions {
                 let number = question * (Questions.count / Self.checkedQuestions)
-                let query = KeyQuery(questions.vectors[number][...], metric: Dataset.metric)
-                let expected = try dataset.key.search(query, limit: k)
+                let query = KeyQuery(dataset.questions.vectors[number][...], metric: Dataset.metric)
+                let expected = try key.search(query, limit: k)
                 for (encoding, requests) in requests {
                     let answer = try WireJSON.decode(QueryAnswer.self, from: Data(try connection.ask(requests[number])))
-                    guard answer.results.map(\.externalID) == expected.map({ DatasetFiles.externalID($0.row) }),
+                    guard answer.results.map(\.id) == expected.map({ version.ids[$0.row] }),
                         answer.results.map(\.score) == expected.map(\.score)
                     else {
                         throw BenchmarkError(
                             "question \(number) as \(encoding.rawValue) of \"\(dataset.name)\": got "
-                                + "\(answer.results.map { "\($0.externalID ?? "?") \($0.score)" }), expected "
-                                + "\(expected.map { "\(DatasetFiles.externalID($0.row)) \($0.score)" })")
+                                + "\(answer.results.map { "\($0.id) \($0.score)" }), expected "
+                                + "\(expected.map { "\(version.ids[$0.row]) \($0.score)" })")
                     }
                 }
             }
@@ -176,38 +184,24 @@ struct BenchQuery: AsyncParsableCommand {
     }
 
     private func cases(
-        _ daemon: BenchmarkDaemon, big: Dataset, tiny: Dataset, questions: Questions
+        _ dataset: Dataset, _ daemon: BenchmarkDaemon, _ bare: BareEngine
     ) throws -> [BenchmarkCase] {
-        var cases: [BenchmarkCase] = []
-        let counts = searchThreads > 1 ? [1, searchThreads] : [1]
-        for count in counts {
-            cases.append(
-                BenchmarkCase(
-                    group: .faiss, encoding: nil, concurrency: count,
-                    worker: Workers.faiss(big.index, questions, k: k)))
+        let (_, key) = try bare.open(dataset.name)
+        // As many at once as can run: more only wait for one another.
+        var cases = Set(clients.values.map { min($0, searchThreads) }).sorted().map { count in
+            BenchmarkCase(
+                set: dataset.name, way: .bare, concurrency: count,
+                worker: Workers.bare(key, dataset.questions, k: k))
         }
-        for count in counts {
-            cases.append(
-                BenchmarkCase(
-                    group: .keyIndex, encoding: nil, concurrency: count, worker: Workers.key(big.key, questions, k: k)))
-        }
-        for (group, dataset) in [(BenchmarkCase.Group.http, big), (.httpTiny, tiny)] {
-            for encoding in Encoding.allCases {
-                let requests = try questions.requests(encoding, domain: dataset.name, k: k, address: daemon.address)
-                for count in clients.values {
-                    cases.append(
-                        BenchmarkCase(
-                            group: group, encoding: encoding, concurrency: count,
-                            worker: Workers.http(requests, host: daemon.host, port: daemon.port)))
-                }
+        for encoding in Encoding.allCases {
+            let requests = try dataset.questions.requests(
+                encoding, domain: dataset.name, k: k, address: daemon.address)
+            for count in clients.values {
+                cases.append(
+                    BenchmarkCase(
+                        set: dataset.name, way: .http(encoding), concurrency: count,
+                        worker: Workers.http(requests, host: daemon.host, port: daemon.port)))
             }
-        }
-        let livez = [Questions.get("/livez", address: daemon.address)]
-        for count in clients.values {
-            cases.append(
-                BenchmarkCase(
-                    group: .livez, encoding: nil, concurrency: count,
-                    worker: Workers.http(livez, host: daemon.host, port: daemon.port)))
         }
         return cases
     }

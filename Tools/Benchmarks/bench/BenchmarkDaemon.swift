@@ -67,7 +67,7 @@ final class BenchmarkDaemon: @unchecked Sendable {
             if let text = try? String(contentsOf: readyFile, encoding: .utf8) {
                 return text.trimmingCharacters(in: .whitespacesAndNewlines)
             }
-            try await Task.sleep(for: .milliseconds(20))
+            try await Task.sleep(for: .milliseconds(1))
         }
         let said = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
         throw BenchmarkError("capstand did not start within 60 s: \(said.suffix(2000))")

@@ -1,7 +1,7 @@
 import Foundation
 import VectorIndex
 
-/// Rows and vectors to import: clustered vectors as 32-bit NumPy, short texts as NDJSON.
+/// Rows and vectors to import: clustered vectors as NumPy, short texts as NDJSON.
 struct DatasetFiles: Sendable {
     let name: String
     let rows: Int
@@ -11,9 +11,10 @@ struct DatasetFiles: Sendable {
 
     /// Makes the vectors once and streams them.
     ///
+    /// - Parameter isHalf: whether the file of vectors has 16-bit floats, else 32-bit ones.
     /// - Parameter each: given each part of the vectors, whole rows end to end, and the number of its first row.
     init(
-        name: String, rows: Int, dim: Int, seed: UInt64, folder: URL,
+        name: String, rows: Int, dim: Int, seed: UInt64, folder: URL, isHalf: Bool = false,
         each: (_ firstRow: Int, UnsafeMutableBufferPointer<Float>) throws -> Void = { _, _ in }
     ) throws {
         self.name = name
@@ -26,7 +27,7 @@ struct DatasetFiles: Sendable {
         var vectors = ClusteredVectors(dim: dim, seed: seed)
         var texts = CaptionTexts(random: SplitMix64(seed: seed &+ 1))
 
-        try vectorsOut.write(Self.numpyHeader(rows: rows, dim: dim))
+        try vectorsOut.write(Self.numpyHeader(rows: rows, dim: dim, isHalf: isHalf))
         let chunk = 1024
         let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: chunk * dim)
         buffer.initialize(repeating: 0)
@@ -43,7 +44,11 @@ struct DatasetFiles: Sendable {
 
                         """.utf8))
             }
-            try vectorsOut.write(UnsafeRawBufferPointer(filled))
+            if isHalf {
+                try VectorMath.halves(Array(filled)).withUnsafeBytes { try vectorsOut.write($0) }
+            } else {
+                try vectorsOut.write(UnsafeRawBufferPointer(filled))
+            }
             try each(start, filled)
         }
         try rowsOut.finish()
@@ -54,8 +59,8 @@ struct DatasetFiles: Sendable {
     static func externalID(_ row: Int) -> String { "row-\(row)" }
 
     /// Version 1.0 of NumPy's format.
-    private static func numpyHeader(rows: Int, dim: Int) -> [UInt8] {
-        var dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(rows), \(dim)), }"
+    private static func numpyHeader(rows: Int, dim: Int, isHalf: Bool) -> [UInt8] {
+        var dictionary = "{'descr': '\(isHalf ? "<f2" : "<f4")', 'fortran_order': False, 'shape': (\(rows), \(dim)), }"
         let unpadded = 10 + dictionary.utf8.count + 1
         dictionary += String(repeating: " ", count: (64 - unpadded % 64) % 64) + "\n"
         let length = dictionary.utf8.count

@@ -3,17 +3,23 @@ import Histogram
 
 /// One thing whose time is taken.
 struct BenchmarkCase: Sendable {
-    enum Group: String, Codable, Sendable {
-        case faiss
-        case keyIndex = "key_index"
-        case http
-        case httpTiny = "http_tiny"
+    enum Way: Sendable, Hashable, CustomStringConvertible {
+        case bare
+        case http(Encoding)
         case livez
+
+        var description: String {
+            switch self {
+            case .bare: "bare search"
+            case .http(let encoding): "HTTP \(encoding.rawValue)"
+            case .livez: "GET /livez"
+            }
+        }
     }
 
-    let group: Group
-    /// Of the questions sent over HTTP.
-    let encoding: Encoding?
+    /// What is asked; nil for what is of no datastore.
+    let set: String?
+    let way: Way
     /// Threads that ask at once, each with a connection of its own over HTTP.
     let concurrency: Int
     /// Makes what one thread calls over and over, with the number of a question.
@@ -25,6 +31,9 @@ struct Measurement: Sendable {
     let benchmark: BenchmarkCase
     /// Nanoseconds from the first byte sent to the last received.
     private(set) var latencies = Self.emptyHistogram()
+    /// The median of each block in milliseconds, and its answers per second: what is compared block by block with
+    /// another case.
+    private(set) var blocks: [(p50: Double, perSecond: Double)] = []
     private(set) var errors = 0
     private(set) var firstError: String?
     var answers: Int { Int(latencies.totalCount) }
@@ -60,6 +69,13 @@ struct Measurement: Sendable {
         }
         ownCPU += ProcessStatistics.ownCPUSeconds() - ownBefore
         daemonCPU += try daemon.cpuSeconds() - daemonBefore
+        var block = Self.emptyHistogram()
+        for outcome in outcomes { block.add(outcome.latencies) }
+        blocks.append(
+            (
+                Double(block.valueAtPercentile(50)) / 1e6,
+                outcomes.reduce(0) { $0 + Double($1.latencies.totalCount) / max($1.seconds, 1e-9) }
+            ))
         for outcome in outcomes {
             latencies.add(outcome.latencies)
             seconds += outcome.seconds

@@ -1,4 +1,5 @@
 import DatastoreCore
+import DatastoreImport
 import Foundation
 import VectorIndex
 
@@ -15,6 +16,15 @@ struct Questions: Sendable {
 
     let dim: Int
     let vectors: [[Float]]
+
+    /// The first vectors of a file, over again where it has fewer.
+    init(reading file: NumpyReader) throws {
+        dim = file.dim
+        var read: [[Float]] = []
+        while read.count < Self.count, let vector = try file.next() { read.append(vector) }
+        guard !read.isEmpty else { throw BenchmarkError("\(file.name) has no vectors") }
+        vectors = (0..<Self.count).map { read[$0 % read.count] }
+    }
 
     /// - Parameter seed: that of the rows: the questions lie near the same clusters.
     init(dim: Int, seed: UInt64) {

@@ -110,7 +110,7 @@ def systems(group, data, options):
         "hnsw": [ours("hnsw:links=32"), theirs("HNSW32"), lambda: Hnswlib(data, k)],
         "ivf_flat": [ours(f"ivf_flat:lists={lists}"), theirs(f"IVF{lists},Flat")],
         "ivf_sq8": [ours(f"ivf_sq8:lists={lists}"), theirs(f"IVF{lists},SQ8")],
-        "ivf_codes": [ours(f"ivf_sq4:lists={lists}"), ours(f"ivf_pq+refine:lists={lists}")] + [
+        "ivf_codes": [ours(f"ivf_sq4:lists={lists}")] + [
             theirs(f"IVF{lists},PQ{data.dim // 4}x4fs,RFlat", refine) for refine in (2, 4, 10)],
     }[group]
 

@@ -1,5 +1,3 @@
-package import DatastoreCore
-
 /// Reads JSON (RFC 8259, strictly) straight from UTF-8 bytes, one value after the other.
 ///
 /// It exists because a row's vector is thousands of bytes of numbers: `JSONDecoder` takes many times longer for them,
@@ -11,16 +9,16 @@ package import DatastoreCore
 package struct JSONScanner {
     package static let maximumDepth = 128
 
-    let bytes: UnsafeRawBufferPointer
+    package let bytes: UnsafeRawBufferPointer
     /// Position of the next byte to read.
-    var offset = 0
+    package var offset = 0
 
     package init(_ bytes: UnsafeRawBufferPointer) {
         self.bytes = bytes
     }
 
     /// The next byte; 0, which no JSON holds, at the end.
-    var current: UInt8 { offset < bytes.count ? bytes[offset] : 0 }
+    package var current: UInt8 { offset < bytes.count ? bytes[offset] : 0 }
 
     /// Reads one value of any kind.
     ///
@@ -97,7 +95,7 @@ package struct JSONScanner {
     }
 
     /// Reads a string, of which the opening quote is the next byte.
-    mutating func string() throws(RowFault) -> String {
+    package mutating func string() throws(RowFault) -> String {
         offset += 1
         let start = offset
         skipPlainCharacters()
@@ -118,12 +116,12 @@ package struct JSONScanner {
         return String(decoding: utf8, as: UTF8.self)
     }
 
-    mutating func skipWhitespace() {
+    package mutating func skipWhitespace() {
         while current == 0x20 || current == 0x09 || current == 0x0A || current == 0x0D { offset += 1 }
     }
 
     /// Goes behind `word` when it comes next.
-    mutating func skip(_ word: StaticString) -> Bool {
+    package mutating func skip(_ word: StaticString) -> Bool {
         let expected = UnsafeRawBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount)
         guard bytes.count - offset >= expected.count else { return false }
         for index in 0..<expected.count where bytes[offset + index] != expected[index] { return false }
@@ -131,7 +129,7 @@ package struct JSONScanner {
         return true
     }
 
-    func unexpected(_ expected: String) -> RowFault {
+    package func unexpected(_ expected: String) -> RowFault {
         let got: String
         switch current {
         case 0 where offset >= bytes.count: got = "the end of the row"
@@ -141,7 +139,7 @@ package struct JSONScanner {
         return RowFault(.invalidJSON, "not valid JSON: byte \(offset): got \(got), expected \(expected)")
     }
 
-    func duplicate(_ name: String) -> RowFault {
+    package func duplicate(_ name: String) -> RowFault {
         RowFault(
             .invalidJSON,
             "not valid JSON: byte \(offset): the name \"\(name.prefix(80))\" occurs twice in one object")

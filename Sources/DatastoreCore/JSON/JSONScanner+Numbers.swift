@@ -1,5 +1,3 @@
-package import DatastoreCore
-
 extension JSONScanner {
     /// The numbers of an array, as far as they were wanted.
     package struct Floats: Sendable {
@@ -33,18 +31,18 @@ extension JSONScanner {
     }
 
     /// The places of an array of indices.
-    struct Indices: Sendable {
-        var values: [UInt32] = []
+    package struct Indices: Sendable {
+        package var values: [UInt32] = []
         /// Position of the first element that is no whole number.
-        var firstOther: Int?
+        package var firstOther: Int?
         /// The first element that is no index below the limit.
-        var firstOutside: (position: Int, text: String)?
+        package var firstOutside: (position: Int, text: String)?
     }
 
     /// Reads an array of whole numbers from 0.
     ///
     /// - Throws: `invalid_json`, or `invalid_value` for a number that would be changed.
-    mutating func indices(below limit: Int) throws(RowFault) -> Indices {
+    package mutating func indices(below limit: Int) throws(RowFault) -> Indices {
         var indices = Indices()
         var count = 0
         try array { (scanner) throws(RowFault) in
@@ -103,7 +101,7 @@ extension JSONScanner {
     }
 
     /// Reads one number; nil, with nothing read, when something else comes next.
-    mutating func float() throws(RowFault) -> Float? {
+    package mutating func float() throws(RowFault) -> Float? {
         switch current {
         case UInt8(ascii: "N") where skip("NaN"): return .nan
         case UInt8(ascii: "I") where skip("Infinity"): return .infinity
