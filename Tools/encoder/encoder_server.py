@@ -269,6 +269,8 @@ def main() -> int:
     def stop(*_: object) -> None:
         threading.Thread(target=server.shutdown).start()
 
+    # A parent may have blocked them, and then they would never arrive.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     address = f"{HOST}:{server.server_port}"
