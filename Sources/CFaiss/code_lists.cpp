@@ -21,19 +21,19 @@ constexpr int64_t assigned_at_once = 64;
 constexpr float likely_deviations = 5;
 
 struct Centroids {
-    const uint8_t *blocks;
+    const void *blocks;
     const size_t block_bytes;
     const int32_t groups;
     const int64_t block_count;
 
     Centroids(const cfaiss_lists &lists, int32_t dim)
-        : blocks(static_cast<const uint8_t *>(lists.centroid_codes.blocks)),
+        : blocks(lists.centroid_codes.blocks),
           block_bytes(row_codes::block_bytes(dim)),
           groups(row_codes::groups(dim)),
           block_count((lists.count + row_codes::rows - 1) / row_codes::rows) {}
 
     const Block &block(int64_t index) const {
-        return *reinterpret_cast<const Block *>(blocks + block_bytes * static_cast<size_t>(index));
+        return row_codes::block_at(blocks, block_bytes, index);
     }
 };
 
@@ -78,8 +78,7 @@ void search_list(CodeSearch &search, const cfaiss_lists &lists, int64_t list, co
     const size_t bytes = row_codes::block_bytes(dim);
     float most[row_codes::rows];
     for (int64_t block = lists.first_blocks[list]; block < lists.first_blocks[list + 1]; block++) {
-        const auto &codes = *reinterpret_cast<const Block *>(static_cast<const uint8_t *>(lists.blocks) +
-                                                             bytes * static_cast<size_t>(block));
+        const Block &codes = row_codes::block_at(lists.blocks, bytes, block);
         const uint32_t reaching = one(codes, groups, query, search.least(), most);
         if (reaching == 0) continue;
         const int32_t *rows = lists.rows + block * row_codes::rows;

@@ -8,15 +8,13 @@
 #include <limits>
 #include <vector>
 
-using row_codes::Block;
-
 namespace {
 
 class Scan {
 public:
     Scan(const cfaiss_matrix &matrix, const cfaiss_codes &codes, const uint64_t *rows)
         : rows(rows),
-          blocks(static_cast<const uint8_t *>(codes.blocks)),
+          blocks(codes.blocks),
           block_bytes(row_codes::block_bytes(matrix.dim)),
           groups(row_codes::groups(matrix.dim)),
           count(matrix.count),
@@ -28,7 +26,7 @@ public:
         for (int64_t block = 0; block < block_count; block++) {
             const uint32_t wanted = wanted_in(block);
             if (wanted == 0) continue;
-            const uint32_t reaching = wanted & one(at(block), groups, search.prepared().codes, search.least(), most);
+            const uint32_t reaching = wanted & one(row_codes::block_at(blocks, block_bytes, block), groups, search.prepared().codes, search.least(), most);
             if (reaching != 0) offer(search, block, reaching, most);
         }
     }
@@ -50,7 +48,7 @@ public:
                 for (size_t index = first; index < std::min(count, first + code_queries_at_once); index++) {
                     least[index] = searches[index]->least();
                 }
-                several(at(block), groups, queries.data() + first, least.data() + first, most, reaching);
+                several(row_codes::block_at(blocks, block_bytes, block), groups, queries.data() + first, least.data() + first, most, reaching);
                 for (size_t index = 0; first + index < count && index < code_queries_at_once; index++) {
                     const uint32_t found = reaching[index] & wanted;
                     if (found == 0) continue;
@@ -62,15 +60,11 @@ public:
 
 private:
     const uint64_t *rows;
-    const uint8_t *blocks;
+    const void *blocks;
     const size_t block_bytes;
     const int32_t groups;
     const int64_t count;
     const int64_t block_count;
-
-    const Block &at(int64_t block) const {
-        return *reinterpret_cast<const Block *>(blocks + block_bytes * static_cast<size_t>(block));
-    }
 
     static void offer(CodeSearch &search, int64_t block, uint32_t reaching, const float *most) {
         search.offer(reaching, most, [&](int place) { return block * row_codes::rows + place; });
@@ -102,12 +96,19 @@ cfaiss_status cfaiss_codes_nearest(const cfaiss_matrix *matrix, const cfaiss_cod
         const int64_t wanted = count_of(rows, matrix->count);
         // Where most rows are part of the answer, or few may be, codes only add to the work.
         const bool pays = k < wanted / 8 && wanted >= matrix->count / least_share;
+        const auto scan_vectors = [&](int64_t index) {
+            found[index] = scan_nearest(*matrix, queries[index], rows, k, found_rows + index * k, found_scores + index * k);
+        };
+        if (!pays) {
+            for (int64_t index = 0; index < query_count; index++) scan_vectors(index);
+            return;
+        }
         std::vector<CodeSearch> searches;
         std::vector<CodeSearch *> usable;
         searches.reserve(static_cast<size_t>(query_count));
         for (int64_t index = 0; index < query_count; index++) {
             searches.emplace_back(*matrix, queries[index], codes->mean, codes->spread, k);
-            if (pays && searches.back().prepared().is_usable) usable.push_back(&searches.back());
+            if (searches.back().prepared().is_usable) usable.push_back(&searches.back());
         }
         const Scan scan(*matrix, *codes, rows);
         if (usable.size() == 1) {
@@ -116,11 +117,12 @@ cfaiss_status cfaiss_codes_nearest(const cfaiss_matrix *matrix, const cfaiss_cod
             scan.run(usable);
         }
         for (int64_t index = 0; index < query_count; index++) {
-            int64_t *to = found_rows + index * k;
-            float *scores = found_scores + index * k;
             CodeSearch &search = searches[static_cast<size_t>(index)];
-            found[index] = pays && search.prepared().is_usable ? search.finish(to, scores)
-                                                      : scan_nearest(*matrix, queries[index], rows, k, to, scores);
+            if (search.prepared().is_usable) {
+                found[index] = search.finish(found_rows + index * k, found_scores + index * k);
+            } else {
+                scan_vectors(index);
+            }
         }
     });
 }

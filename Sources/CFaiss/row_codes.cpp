@@ -321,8 +321,7 @@ cfaiss_status cfaiss_codes_check(const cfaiss_matrix *matrix, const cfaiss_codes
         for (int64_t at_place = first; at_place < first + count; at_place++) {
             const int64_t index = rows == nullptr ? at_place : rows[at_place];
             if (index < 0) continue;
-            const auto &block = *reinterpret_cast<const Block *>(static_cast<const uint8_t *>(codes->blocks) +
-                                                                 bytes * static_cast<size_t>(at_place / row_codes::rows));
+            const Block &block = row_codes::block_at(codes->blocks, bytes, at_place / row_codes::rows);
             const int place = static_cast<int>(at_place % row_codes::rows);
             const uint8_t *own = block.codes() + 4 * place;
             const double norm = row_codes::read(*matrix, index, is_cosine, vector.data());

@@ -41,6 +41,11 @@ static_assert(sizeof(Block) == 192, "three vectors of sixteen floats");
 inline int32_t groups(int32_t dim) { return (dim + 7) / 8; }
 inline size_t block_bytes(int32_t dim) { return sizeof(Block) + 64 * static_cast<size_t>(groups(dim)); }
 
+/// One of the blocks that lie one behind the other.
+inline const Block &block_at(const void *blocks, size_t block_bytes, int64_t index) {
+    return *reinterpret_cast<const Block *>(static_cast<const uint8_t *>(blocks) + block_bytes * static_cast<size_t>(index));
+}
+
 /// One row as 32-bit floats, of length 1 where the metric is cosine.
 ///
 /// - Returns: its own length before.

@@ -140,14 +140,17 @@ package struct CodeListsBuilder {
 
     private func write(_ metric: Metric, to path: String, progress: (_ rows: Int) throws -> Void) throws {
         let dim = vectors.dim
-        var members = [[Int64]](repeating: [], count: lists)
+        var assigned: [Int32] = []
+        assigned.reserveCapacity(vectors.count)
         for start in stride(from: 0, to: vectors.count, by: Self.chunk) {
             try progress(start)
             let rows = (start..<min(start + Self.chunk, vectors.count)).map(Int64.init)
-            for (row, list) in zip(rows, try assign(rows)) { members[Int(list)].append(row) }
+            assigned += try assign(rows)
         }
+        var members = [[Int64]](repeating: [], count: lists)
+        for (row, list) in assigned.enumerated() { members[Int(list)].append(Int64(row)) }
         var spread = [Float](repeating: 0, count: dim)
-        let own = try assign(sample)
+        let own = sample.map { assigned[Int($0)] }
         try vectors.withMatrix { matrix throws(FaissError) in
             try FaissError.check {
                 cfaiss_lists_spread(matrix, isCosine, centroids, sample, Int64(sample.count), own, &spread, $0)

@@ -309,6 +309,23 @@ struct BundleTests {
             }
         }
 
+        /// The first key has an index file, and a plan.
+        static func index(
+            _ name: String, _ content: String, method: String, _ code: ErrorCode, _ what: String
+        ) -> Trick {
+            Trick(what, code) { bundle in
+                bundle.members.append(.init(name, Array(content.utf8)))
+                try bundle.listFilesAnew()
+                try bundle.editManifest { manifest in
+                    guard case .array(var keys) = manifest["keys"], case .object(var key) = keys[0] else { return }
+                    key["index"] = .string(name)
+                    key["plan"] = .object(["method": .string(method)])
+                    keys[0] = .object(key)
+                    manifest["keys"] = .array(keys)
+                }
+            }
+        }
+
         static func file(
             _ name: String, _ code: ErrorCode, _ what: String, _ edit: @escaping @Sendable (inout [UInt8]) -> Void
         )
@@ -343,39 +360,9 @@ struct BundleTests {
             try $0.listFilesAnew()
         },
         // FAISS believes what it reads.
-        Trick("a FAISS index", .indexFilesDisabled) { bundle in
-            bundle.members.append(.init("text.faiss", Array("IwFl".utf8)))
-            try bundle.listFilesAnew()
-            try bundle.editManifest { manifest in
-                guard case .array(var keys) = manifest["keys"], case .object(var key) = keys[0] else { return }
-                key["index"] = .string("text.faiss")
-                key["plan"] = .object(["method": .string("ivf_flat")])
-                keys[0] = .object(key)
-                manifest["keys"] = .array(keys)
-            }
-        },
-        Trick("a graph in a file of FAISS", .indexFilesDisabled) { bundle in
-            bundle.members.append(.init("text.graph", Array("IHNf".utf8)))
-            try bundle.listFilesAnew()
-            try bundle.editManifest { manifest in
-                guard case .array(var keys) = manifest["keys"], case .object(var key) = keys[0] else { return }
-                key["index"] = .string("text.graph")
-                key["plan"] = .object(["method": .string("hnsw")])
-                keys[0] = .object(key)
-                manifest["keys"] = .array(keys)
-            }
-        },
-        Trick("a FAISS index of no plan", .bundleInvalidManifest) { bundle in
-            bundle.members.append(.init("text.faiss", Array("IwFl".utf8)))
-            try bundle.listFilesAnew()
-            try bundle.editManifest { manifest in
-                guard case .array(var keys) = manifest["keys"], case .object(var key) = keys[0] else { return }
-                key["index"] = .string("text.faiss")
-                key["plan"] = .object(["method": .string("auto")])
-                keys[0] = .object(key)
-                manifest["keys"] = .array(keys)
-            }
-        },
+        .index("text.faiss", "IwFl", method: "ivf_flat", .indexFilesDisabled, "a FAISS index"),
+        .index("text.graph", "IHNf", method: "hnsw", .indexFilesDisabled, "a graph in a file of FAISS"),
+        .index("text.faiss", "IwFl", method: "auto", .bundleInvalidManifest, "a FAISS index of no plan"),
         // Codes that promise too much would hide what is near.
         .file("text.codes", .bundleInvalidManifest, "of other vectors") { bytes in
             for place in 0..<8 { bytes[bytes.count - 200 - place] ^= 0xFF }

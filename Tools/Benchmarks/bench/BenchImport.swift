@@ -54,16 +54,9 @@ struct BenchImport: AsyncParsableCommand {
     }
 
     func run() async throws {
-        signal(SIGPIPE, SIG_IGN)
-        let parent = folder.map { URL(filePath: $0) } ?? FileManager.default.temporaryDirectory
-        let folder = parent.resolvingSymlinksInPath().appending(path: "bench-import-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        Cleanup.shared.setFolder(folder)
-        let signals = Cleanup.shared.watchSignals()
-        defer {
-            try? FileManager.default.removeItem(at: folder)
-            for signal in signals { signal.cancel() }
-        }
+        let work = try WorkFolder("bench-import", in: folder)
+        defer { work.remove() }
+        let folder = work.url
         progress("making \(rows) rows of \(dim)")
         let files = try DatasetFiles(name: "large", rows: rows, dim: dim, seed: seed, folder: folder, isHalf: !single)
         var figures = Figures(

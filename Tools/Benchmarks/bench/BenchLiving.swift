@@ -38,16 +38,9 @@ struct BenchLiving: AsyncParsableCommand {
     var threads = 2
 
     func run() async throws {
-        signal(SIGPIPE, SIG_IGN)
-        let folder = FileManager.default.temporaryDirectory.resolvingSymlinksInPath()
-            .appending(path: "bench-living-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        Cleanup.shared.setFolder(folder)
-        let signals = Cleanup.shared.watchSignals()
-        defer {
-            try? FileManager.default.removeItem(at: folder)
-            for signal in signals { signal.cancel() }
-        }
+        let work = try WorkFolder("bench-living")
+        defer { work.remove() }
+        let folder = work.url
         let daemon = try await BenchmarkDaemon(folder: folder, threads: threads)
         do {
             try await measureLife(daemon, folder)

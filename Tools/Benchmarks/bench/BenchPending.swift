@@ -42,16 +42,9 @@ struct BenchPending: AsyncParsableCommand {
     }
 
     func run() async throws {
-        signal(SIGPIPE, SIG_IGN)
-        let folder = FileManager.default.temporaryDirectory.resolvingSymlinksInPath()
-            .appending(path: "bench-pending-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        Cleanup.shared.setFolder(folder)
-        let signals = Cleanup.shared.watchSignals()
-        defer {
-            try? FileManager.default.removeItem(at: folder)
-            for signal in signals { signal.cancel() }
-        }
+        let work = try WorkFolder("bench-pending")
+        defer { work.remove() }
+        let folder = work.url
         progress("making \(rows) vectors of \(dim)")
         let files = try DatasetFiles(name: "bench", rows: rows, dim: dim, seed: seed, folder: folder) { _, _ in }
         let daemon = try await BenchmarkDaemon(folder: folder, threads: 1, arguments: ["--max-pending", "1000000"])

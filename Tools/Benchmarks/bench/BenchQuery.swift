@@ -57,16 +57,9 @@ struct BenchQuery: AsyncParsableCommand {
     }
 
     func run() async throws {
-        signal(SIGPIPE, SIG_IGN)
-        let folder = FileManager.default.temporaryDirectory.resolvingSymlinksInPath()
-            .appending(path: "bench-query-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        Cleanup.shared.setFolder(folder)
-        let signals = Cleanup.shared.watchSignals()
-        defer {
-            try? FileManager.default.removeItem(at: folder)
-            for signal in signals { signal.cancel() }
-        }
+        let work = try WorkFolder("bench-query")
+        defer { work.remove() }
+        let folder = work.url
 
         progress("reading or making \(datasets.map(\.description).joined(separator: ", "))")
         let from = sets.map { URL(filePath: $0) } ?? Self.sets

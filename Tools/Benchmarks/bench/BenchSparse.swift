@@ -41,15 +41,9 @@ struct BenchSparse: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let folder = FileManager.default.temporaryDirectory.resolvingSymlinksInPath()
-            .appending(path: "bench-sparse-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        Cleanup.shared.setFolder(folder)
-        let signals = Cleanup.shared.watchSignals()
-        defer {
-            try? FileManager.default.removeItem(at: folder)
-            for signal in signals { signal.cancel() }
-        }
+        let work = try WorkFolder("bench-sparse")
+        defer { work.remove() }
+        let folder = work.url
         progress("reading captions and questions")
         let captions = try CaptionWeights.read(file(captions, "coco50k.jsonl.gz"))
         let questions = try CaptionWeights.read(file(questions, "coco50k.queries.jsonl"))

@@ -58,16 +58,9 @@ struct BenchSwitch: AsyncParsableCommand {
     }
 
     func run() async throws {
-        signal(SIGPIPE, SIG_IGN)
-        let parent = folder.map { URL(filePath: $0) } ?? FileManager.default.temporaryDirectory
-        let folder = parent.resolvingSymlinksInPath().appending(path: "bench-switch-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        Cleanup.shared.setFolder(folder)
-        let signals = Cleanup.shared.watchSignals()
-        defer {
-            try? FileManager.default.removeItem(at: folder)
-            for signal in signals { signal.cancel() }
-        }
+        let work = try WorkFolder("bench-switch", in: folder)
+        defer { work.remove() }
+        let folder = work.url
         var figures = Figures(rows: rows, dim: dim, clients: clients)
         let daemon = try await BenchmarkDaemon(folder: folder, threads: threads)
         do {
